@@ -1,0 +1,3 @@
+//! From a row of probabilities to the answer.
+
+pub mod top;

@@ -1,0 +1,66 @@
+//! The command line: one file a subcommand, and the exit codes.
+//!
+//! Exit codes: 0 all went well; 1 some inputs failed, the rest were answered; 2 the command line
+//! was wrong (clap's own); 64 the configuration was wrong; 70 the command could not do its work.
+
+mod classify;
+mod devices;
+mod model;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Names what is in a photo. Start with: beagle classify assets/samples/*.jpg
+#[derive(Debug, Parser)]
+#[command(name = "beagle", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Classify(classify::Classify),
+    Devices(devices::Devices),
+    Model(model::Model),
+}
+
+/// How a command ended, when it ended by itself.
+pub(crate) enum Outcome {
+    /// Everything was done.
+    Done,
+    /// Some inputs failed and were reported.
+    SomeFailed,
+}
+
+impl Cli {
+    /// Runs the command and says how it ended.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let ended = match self.command {
+            Command::Classify(command) => command.run(),
+            Command::Devices(command) => command.run(),
+            Command::Model(command) => command.run(),
+        };
+        match ended {
+            Ok(Outcome::Done) => ExitCode::SUCCESS,
+            Ok(Outcome::SomeFailed) => ExitCode::from(1),
+            Err(error) => {
+                terminal::error(&error);
+                ExitCode::from(70)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        super::Cli::command().debug_assert();
+    }
+}
