@@ -6,6 +6,8 @@
 mod classify;
 mod devices;
 mod model;
+mod photos;
+mod report;
 mod terminal;
 
 use std::process::ExitCode;

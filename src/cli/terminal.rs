@@ -1,9 +1,9 @@
-//! What a person sees: lines on standard output, errors on standard error, colours only on a
-//! terminal that wants them.
+//! Lines on standard output, errors on standard error.
 //!
-//! The one place that prints. Must not know: what is printed.
+//! The one place that prints. Colours are the crate `console`'s, which leaves them out where the
+//! stream is no terminal or `NO_COLOR` is set. Must not know: what is printed.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 
 /// Writes a line to standard output. A reader that has gone (`beagle ... | head`) ends the
 /// program quietly, as other filters do.
@@ -21,21 +21,6 @@ pub(crate) fn note(text: &str) {
 
 /// Writes an error and its causes to standard error.
 pub(crate) fn error(error: &anyhow::Error) {
-    let label = if is_coloured(&io::stderr()) {
-        "\u{1b}[1;31merror\u{1b}[0m"
-    } else {
-        "error"
-    };
+    let label = console::style("error").for_stderr().red().bold();
     note(&format!("{label}: {error:#}"));
-}
-
-/// Whether a stream may be coloured: a terminal, and the user did not set `NO_COLOR`
-/// (no-color.org).
-pub(crate) fn is_coloured(stream: &impl io::IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
-/// Whether standard error is a terminal, where progress bars go.
-pub(crate) fn has_person() -> bool {
-    io::stderr().is_terminal()
 }
