@@ -8,5 +8,6 @@
 //!
 //! The model itself is the crate `model_import`.
 
+pub mod decode;
 pub mod classify;
 pub mod cli;

@@ -11,9 +11,11 @@ const MOST_LINES: usize = 400;
 const MOST_BYTES: u64 = 1024 * 1024;
 
 /// A crate and the only places that may name it.
-const DOORS: [(&str, &[&str]); 6] = [
-    ("image", &["src/decode/", "benches/decode.rs", "tests/decode"]),
-    ("fast_image_resize", &["src/decode/"]),
+const DOORS: [(&str, &[&str]); 5] = [
+    (
+        "image",
+        &["src/decode/", "benches/decode.rs", "tests/decode"],
+    ),
     ("burn", &["model_import/src/"]),
     ("burn_onnx", &["model_import/src/generate.rs"]),
     ("clap", &["src/cli/", "src/main.rs", "xtask/"]),
@@ -56,7 +58,9 @@ fn files() -> impl Iterator<Item = DirEntry> {
         entry.depth() == 0 || !(name == "target" || name == ".git" || name.ends_with(".orig"))
     };
     let entries = WalkDir::new(root()).into_iter().filter_entry(wanted);
-    entries.map(|entry| entry.expect("the checkout can be read")).filter(|entry| entry.file_type().is_file())
+    entries
+        .map(|entry| entry.expect("the checkout can be read"))
+        .filter(|entry| entry.file_type().is_file())
 }
 
 fn relative(path: &Path) -> String {
@@ -65,7 +69,12 @@ fn relative(path: &Path) -> String {
 }
 
 fn sources() -> Vec<Source> {
-    let rust = files().filter(|entry| entry.path().extension().is_some_and(|ending| ending == "rs"));
+    let rust = files().filter(|entry| {
+        entry
+            .path()
+            .extension()
+            .is_some_and(|ending| ending == "rs")
+    });
     rust.map(|entry| Source {
         path: relative(entry.path()),
         text: fs::read_to_string(entry.path()).expect("sources are text"),
@@ -81,15 +90,27 @@ fn assert_none(rule: &str, offences: &[String]) {
 #[test]
 fn there_are_sources_to_check() {
     let paths: Vec<String> = sources().into_iter().map(|source| source.path).collect();
-    for known in ["src/main.rs", "model_import/src/lib.rs", "xtask/src/main.rs", "tests/tidy.rs"] {
-        assert!(paths.iter().any(|path| path == known), "{known} is not among the sources");
+    for known in [
+        "src/main.rs",
+        "model_import/src/lib.rs",
+        "xtask/src/main.rs",
+        "tests/tidy.rs",
+    ] {
+        assert!(
+            paths.iter().any(|path| path == known),
+            "{known} is not among the sources"
+        );
     }
 }
 
 #[test]
 fn every_file_says_what_it_holds() {
     let silent = |source: &Source| !source.text.starts_with("//! ") && !source.is_generated();
-    let offences: Vec<String> = sources().into_iter().filter(silent).map(|source| source.path).collect();
+    let offences: Vec<String> = sources()
+        .into_iter()
+        .filter(silent)
+        .map(|source| source.path)
+        .collect();
     assert_none("a file starts with //! and a sentence", &offences);
 }
 
@@ -113,7 +134,8 @@ fn outside_crates_enter_by_their_own_door() {
                 !line.starts_with("//") && mentions(line, name)
             };
             let allowed = doors.iter().any(|door| source.path.starts_with(door));
-            if !allowed && source.path != "tests/tidy.rs" && source.code().any(|line| names(&line)) {
+            if !allowed && source.path != "tests/tidy.rs" && source.code().any(|line| names(&line))
+            {
                 offences.push(format!("{} names {name}", source.path));
             }
         }
@@ -134,8 +156,14 @@ fn nobody_knows_what_they_must_not() {
     let mut offences = Vec::new();
     for source in sources() {
         for (folder, words) in MUST_NOT_KNOW {
-            let code = || source.code().filter(|line| !line.trim_start().starts_with("//"));
-            let known = words.iter().find(|word| code().any(|line| line.contains(*word)));
+            let code = || {
+                source
+                    .code()
+                    .filter(|line| !line.trim_start().starts_with("//"))
+            };
+            let known = words
+                .iter()
+                .find(|word| code().any(|line| line.contains(*word)));
             if let (true, Some(word)) = (source.path.starts_with(&format!("{folder}/")), known) {
                 offences.push(format!("{} knows {word}", source.path));
             }
@@ -146,9 +174,19 @@ fn nobody_knows_what_they_must_not() {
 
 #[test]
 fn no_test_is_switched_off_and_no_work_is_left_open() {
-    let marks = ["#[ignore", "#[should_panic", "todo!(", "unimplemented!(", "FIXME", "XXX"];
+    let marks = [
+        "#[ignore",
+        "#[should_panic",
+        "todo!(",
+        "unimplemented!(",
+        "FIXME",
+        "XXX",
+    ];
     let mut offences = Vec::new();
-    for source in sources().iter().filter(|source| source.path != "tests/tidy.rs") {
+    for source in sources()
+        .iter()
+        .filter(|source| source.path != "tests/tidy.rs")
+    {
         let found = marks.iter().filter(|mark| source.text.contains(*mark));
         offences.extend(found.map(|mark| format!("{} holds {mark}", source.path)));
     }
@@ -159,20 +197,43 @@ fn no_test_is_switched_off_and_no_work_is_left_open() {
 fn nothing_is_called_utils() {
     let names = ["utils", "util", "helpers", "misc", "common"];
     let vague = |path: &String| {
-        let stem = Path::new(path).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+        let stem = Path::new(path)
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned());
         stem.is_some_and(|stem| names.contains(&stem.as_str()))
     };
-    let offences: Vec<String> = sources().into_iter().map(|source| source.path).filter(vague).collect();
+    let offences: Vec<String> = sources()
+        .into_iter()
+        .map(|source| source.path)
+        .filter(vague)
+        .collect();
     assert_none("a file name tells what is inside", &offences);
 }
 
 #[test]
 fn no_weights_and_no_large_files_are_committed() {
-    let weights = ["bpk", "onnx", "safetensors", "npz", "h5", "pt", "bin", "tgz"];
+    let weights = [
+        "bpk",
+        "onnx",
+        "safetensors",
+        "npz",
+        "h5",
+        "pt",
+        "bin",
+        "tgz",
+    ];
     let mut offences = Vec::new();
     for entry in files() {
-        let ending = entry.path().extension().unwrap_or_default().to_string_lossy().into_owned();
-        let bytes = entry.metadata().expect("files can be asked for their size").len();
+        let ending = entry
+            .path()
+            .extension()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let bytes = entry
+            .metadata()
+            .expect("files can be asked for their size")
+            .len();
         if weights.contains(&ending.as_str()) || bytes > MOST_BYTES {
             offences.push(format!("{} ({bytes} bytes)", relative(entry.path())));
         }

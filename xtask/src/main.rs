@@ -55,12 +55,40 @@ fn test(steps: &mut Steps) {
     }
     steps.cargo("format", &["fmt", "--all", "--check"]);
     // One build serves the program, the tests and clippy's dependencies are the only extra.
-    let nextest = ["nextest", "run", "--workspace", "--release", "--no-fail-fast"];
-    let plain = ["test", "--workspace", "--release", "--no-fail-fast", "--lib", "--bins", "--tests"];
+    let nextest = [
+        "nextest",
+        "run",
+        "--workspace",
+        "--release",
+        "--no-fail-fast",
+    ];
+    let plain = [
+        "test",
+        "--workspace",
+        "--release",
+        "--no-fail-fast",
+        "--lib",
+        "--bins",
+        "--tests",
+    ];
     let has_nextest = steps::succeeds("cargo", &["nextest", "--version"]);
     steps.cargo("tests", if has_nextest { &nextest } else { &plain });
-    steps.cargo("documentation tests", &["test", "--workspace", "--release", "--doc"]);
-    steps.cargo("lints", &["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"]);
+    steps.cargo(
+        "documentation tests",
+        &["test", "--workspace", "--release", "--doc"],
+    );
+    steps.cargo(
+        "lints",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--release",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    );
 }
 
 fn parity(steps: &mut Steps, backends: &[String]) {
@@ -68,7 +96,16 @@ fn parity(steps: &mut Steps, backends: &[String]) {
         return;
     }
     let features = backends.join(",");
-    let only = ["test", "--release", "--test", "parity", "--features", &features, "--", "--nocapture"];
+    let only = [
+        "test",
+        "--release",
+        "--test",
+        "parity",
+        "--features",
+        &features,
+        "--",
+        "--nocapture",
+    ];
     steps.cargo("parity", &only);
 }
 

@@ -5,7 +5,10 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 /// Programs and the Debian packages that bring them.
-const PACKAGES: [(&str, &str); 2] = [("npm", "npm"), ("vulkaninfo", "vulkan-tools mesa-vulkan-drivers")];
+const PACKAGES: [(&str, &str); 2] = [
+    ("npm", "npm"),
+    ("vulkaninfo", "vulkan-tools mesa-vulkan-drivers"),
+];
 
 /// Makes sure that each program is there.
 ///
@@ -25,12 +28,18 @@ pub(crate) fn install(programs: &[&str]) -> anyhow::Result<()> {
         bail!("the tests need the Debian packages {names}: as root, apt-get install -y {names}");
     }
     apt(&["update", "-q"])?;
-    apt(&[&["install", "-y", "-q", "--no-install-recommends"], missing.as_slice()].concat())
+    apt(&[
+        &["install", "-y", "-q", "--no-install-recommends"],
+        missing.as_slice(),
+    ]
+    .concat())
 }
 
 fn apt(arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new("apt-get");
-    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    command
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive");
     let status = command.status().context("apt-get did not start")?;
     if status.success() {
         Ok(())

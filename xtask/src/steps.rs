@@ -19,7 +19,10 @@ impl Steps {
         let status = Command::new(cargo).args(arguments).status();
         let passed = status.is_ok_and(|status| status.success());
         let verdict = if passed { "passed" } else { "FAILED" };
-        say(&format!("==> {name}: {verdict} after {} s", start.elapsed().as_secs()));
+        say(&format!(
+            "==> {name}: {verdict} after {} s",
+            start.elapsed().as_secs()
+        ));
         self.note(name, passed);
     }
 
@@ -53,7 +56,10 @@ impl Steps {
 /// Whether a command can be run and ends well; its output is not shown.
 pub(crate) fn succeeds(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
-    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 
