@@ -51,7 +51,7 @@ fn read(
         format: format.name(),
         reason,
     };
-    let malformed = |error: ImageError| because(error.to_string());
+    let malformed = |error: ImageError| because(error.to_string().trim_end().to_owned());
     let mut decoder = opened.map_err(malformed)?;
     let (width, height) = decoder.dimensions();
     if width == 0 || height == 0 {
@@ -81,7 +81,7 @@ fn room(bytes: u64) -> image::Limits {
 /// or beside its copy in RGB, or that copy twice while it is turned upright.
 ///
 /// The scratch space is what the decoders allocate (read from their sources, and kept true by
-/// `tests/decode_memory.rs`): JPEG keeps the coefficients of a progressive file, two bytes for
+/// `tests/decode_hostile.rs`): JPEG keeps the coefficients of a progressive file, two bytes for
 /// each of up to four components; WebP the planes or a second RGBA frame; GIF a frame before it
 /// is put on its canvas; TIFF a strip, which may be the whole image.
 fn memory(format: Format, decoder: &impl ImageDecoder) -> u64 {

@@ -125,7 +125,7 @@ def main(package):
     sessions = {article: build(layers, weights, article) for article in (False, True)}
     expected = {}
     for profile, (article, fit) in PROFILES.items():
-        for path in sorted(SAMPLES.glob("*.jpg")):
+        for path in sorted(path for path in SAMPLES.iterdir() if path.suffix in (".jpg", ".png", ".webp")):
             pixels = np.asarray(fit(Image.open(path).convert("RGB")), np.float32)
             planes = (pixels[..., ::-1] - MEANS_BGR).transpose(2, 0, 1)[None]
             row = sessions[article].run(None, {"photo": planes})[0][0]

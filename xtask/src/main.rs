@@ -106,7 +106,7 @@ fn parity(steps: &mut Steps, backends: &[String]) {
         "--",
         "--nocapture",
     ];
-    steps.cargo("parity", &only);
+    steps.cargo_with("parity", &only, &[("BEAGLE_PARITY_BACKENDS", &features)]);
 }
 
 fn check_backends(steps: &mut Steps) {

@@ -13,10 +13,22 @@ pub(crate) struct Steps {
 impl Steps {
     /// Runs cargo; a failure is noted and the next step goes on.
     pub(crate) fn cargo(&mut self, name: &str, arguments: &[&str]) {
+        self.cargo_with(name, arguments, &[]);
+    }
+
+    /// The same, with variables added to its environment.
+    pub(crate) fn cargo_with(
+        &mut self,
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) {
         say(&format!("==> {name}: cargo {}", arguments.join(" ")));
         let start = Instant::now();
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo).args(arguments).status();
+        let mut command = Command::new(cargo);
+        command.args(arguments).envs(environment.iter().copied());
+        let status = command.status();
         let passed = status.is_ok_and(|status| status.success());
         let verdict = if passed { "passed" } else { "FAILED" };
         say(&format!(
