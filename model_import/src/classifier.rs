@@ -164,7 +164,7 @@ fn upload(pixels: Vec<u8>, shape: [usize; 4], device: &Device) -> Tensor<4> {
         low.bitwise_and_scalar(0xff)
     });
     let levels = Tensor::stack::<2>(bytes.to_vec(), 1).reshape([count * 4]);
-    levels.slice([0..pixels.len()]).reshape(shape).float()
+    levels.slice(0..pixels.len()).reshape(shape).float()
 }
 
 /// `(level * scale - mean) / std` as one factor and one offset a channel.

@@ -2,16 +2,22 @@
 //!
 //! Must not know: where models are kept, profiles, labels.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::str::FromStr as _;
 
 use burn_onnx::{LoadStrategy, ModelGen};
-use onnx_ir::{ModelProto, NodeType, OnnxGraphBuilder, ProcessError, normalize_domain};
+use onnx_ir::{ModelProto, NodeProto, NodeType, OnnxGraphBuilder, ProcessError, normalize_domain};
 use thiserror::Error;
 
 use crate::onnx::{self, OnnxError};
 use crate::record::{self, RecordError};
+
+/// Nodes named for each operator that has no translation; of the others, how many there are.
+const NAMED: usize = 3;
+/// How the network of an image classifier is declared, its argument's name left out.
+const SIGNATURE: &str = ": Tensor<4>) -> Tensor<2> {";
 
 /// Why a model could not be turned into Rust.
 #[derive(Debug, Error)]
@@ -34,7 +40,9 @@ pub enum GenerateError {
         operators: Vec<String>,
     },
     /// An operator is translated, but not as used here.
-    #[error("{file} cannot be translated: {reason}")]
+    #[error(
+        "{file} cannot be translated: {reason}; export the model with a fixed image size and constant parameters, or through its framework's own simplifier"
+    )]
     Untranslatable {
         /// The ONNX file.
         file: String,
@@ -66,12 +74,12 @@ pub fn generate(model: &ModelProto, name: &str, folder: &Path) -> Result<String,
 
     let source = scratch.path().join(format!("{name}.rs"));
     let code = std::fs::read_to_string(&source).map_err(|error| io(&source, error))?;
+    check_signature(&code, &file)?;
     let generated = scratch.path().join(format!("{name}.bpk"));
     record::canonical(&generated, &folder.join(format!("{name}.bpk")))?;
     Ok(with_header(name, &code))
 }
 
-/// burn-onnx reports by panicking; a panic here is an error of the file, not of the program.
 fn run(input: &Path, folder: &Path, file: &str) -> Result<(), GenerateError> {
     // `ModelGen::new` would install a logger for the whole process; `default` does not.
     let mut generator = ModelGen::default();
@@ -79,14 +87,30 @@ fn run(input: &Path, folder: &Path, file: &str) -> Result<(), GenerateError> {
         .input(&input.to_string_lossy())
         .out_dir(&folder.to_string_lossy())
         .load_strategy(LoadStrategy::None);
-    catch_unwind(AssertUnwindSafe(|| generator.run_from_cli())).map_err(|panic| {
+    without_panic(|| generator.run_from_cli()).map_err(|reason| untranslatable(file, reason))
+}
+
+/// burn-onnx reports by panicking; a panic here is an error of the file, not of the program.
+fn without_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        GenerateError::Untranslatable {
-            file: file.to_owned(),
-            reason: text.unwrap_or("the generator gave no reason").to_owned(),
-        }
+        text.unwrap_or("the generator gave no reason").to_owned()
     })
+}
+
+/// The graph's own declaration of its input and output may be wrong: the source tells.
+fn check_signature(code: &str, file: &str) -> Result<(), GenerateError> {
+    let mut lines = code.lines().map(str::trim);
+    let declared = lines.find(|line| line.starts_with("pub fn forward("));
+    match declared.map(|line| line.trim_start_matches("pub fn ")) {
+        Some(line) if line.ends_with(SIGNATURE) => Ok(()),
+        other => {
+            let what = other.unwrap_or("nothing").trim_end_matches(" {");
+            let reason = format!("its network is {what}, not images to rows of scores");
+            Err(untranslatable(file, reason))
+        }
+    }
 }
 
 /// Replaces the generator's first line, which names a scratch file, with ours.
@@ -98,51 +122,99 @@ fn with_header(name: &str, code: &str) -> String {
 }
 
 fn refuse_unsupported(model: &ModelProto, file: &str) -> Result<(), GenerateError> {
-    let mut operators = unknown(model);
-    match untranslated(model, file) {
-        Ok(more) => operators.extend(more),
-        // An unknown operator also breaks the inference after it: name the cause.
-        Err(error) if operators.is_empty() => return Err(error),
-        Err(_) => {}
+    let mut known = model.clone();
+    let mut unknown = false;
+    for node in &mut known.graph.mut_or_insert_default().node {
+        if !is_known(node) {
+            // It would hide what stands in the way behind it.
+            "Identity".clone_into(&mut node.op_type);
+            node.domain.clear();
+            node.input.truncate(1);
+            unknown = true;
+        }
     }
-    if operators.is_empty() {
+    let by_name_only = match untranslated(&known) {
+        Ok(operators) => operators,
+        // An unknown operator also breaks the inference after it: name the cause.
+        Err(_) if unknown => Vec::new(),
+        Err(reason) => return Err(untranslatable(file, reason)),
+    };
+    let stands_in_the_way = |node: &&NodeProto| {
+        let by_name = |operator: &String| operator.eq_ignore_ascii_case(&node.op_type);
+        !is_known(node) || by_name_only.iter().any(by_name)
+    };
+    let mut places: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for node in model.graph.node.iter().filter(stands_in_the_way) {
+        places.entry(operator(node)).or_default().push(place(node));
+    }
+    if places.is_empty() {
         return Ok(());
     }
-    operators.sort();
-    operators.dedup();
     Err(GenerateError::Unsupported {
         file: file.to_owned(),
-        operators,
+        operators: places
+            .into_iter()
+            .map(|(operator, nodes)| format!("{operator} ({})", list(&nodes)))
+            .collect(),
     })
 }
 
-/// Operators whose names burn-onnx does not know.
-fn unknown(model: &ModelProto) -> Vec<String> {
-    let nodes = model.graph.node.iter();
-    nodes
-        .filter(|node| {
-            !normalize_domain(&node.domain).is_empty() || NodeType::from_str(&node.op_type).is_err()
-        })
-        .map(|node| match normalize_domain(&node.domain) {
-            "" => format!("{} (node '{}')", node.op_type, node.name),
-            domain => format!("{domain}::{} (node '{}')", node.op_type, node.name),
-        })
-        .collect()
+/// Whether burn-onnx knows the operator's name.
+fn is_known(node: &NodeProto) -> bool {
+    normalize_domain(&node.domain).is_empty() && NodeType::from_str(&node.op_type).is_ok()
 }
 
-/// Operators that are known by name only, as onnx-ir finds them while it infers types.
-fn untranslated(model: &ModelProto, file: &str) -> Result<Vec<String>, GenerateError> {
+/// The operator's name, with its domain if it is not ONNX's own.
+fn operator(node: &NodeProto) -> String {
+    match normalize_domain(&node.domain) {
+        "" => node.op_type.clone(),
+        domain => format!("{domain}::{}", node.op_type),
+    }
+}
+
+/// The node's name; of a nameless one, what it gives.
+fn place(node: &NodeProto) -> &str {
+    match node.name.as_str() {
+        "" => node.output.first().map_or("", String::as_str),
+        name => name,
+    }
+}
+
+fn list(nodes: &[&str]) -> String {
+    let named: Vec<String> = nodes
+        .iter()
+        .take(NAMED)
+        .map(|name| format!("'{name}'"))
+        .collect();
+    let named = named.join(", ");
+    match nodes.len() {
+        1 => format!("node {named}"),
+        count if count <= NAMED => format!("nodes {named}"),
+        count => format!("nodes {named} and {} more", count - NAMED),
+    }
+}
+
+/// Operators that are known by name only, as onnx-ir lists them before it infers types.
+fn untranslated(model: &ModelProto) -> Result<Vec<String>, String> {
     let bytes = onnx_ir::Message::write_to_bytes(model).unwrap_or_default();
-    match OnnxGraphBuilder::new().parse_bytes(&bytes) {
+    match without_panic(|| OnnxGraphBuilder::new().parse_bytes(&bytes))? {
         Ok(_) => Ok(Vec::new()),
         Err(
-            onnx_ir::Error::TypeInference(ProcessError::UnsupportedOps(operators))
-            | onnx_ir::Error::Processing(ProcessError::UnsupportedOps(operators)),
-        ) => Ok(operators),
-        Err(error) => Err(GenerateError::Untranslatable {
-            file: file.to_owned(),
-            reason: error.to_string(),
-        }),
+            onnx_ir::Error::TypeInference(ProcessError::UnsupportedOps(listed))
+            | onnx_ir::Error::Processing(ProcessError::UnsupportedOps(listed)),
+        ) => {
+            // "Operator (node 'a name of its own making')".
+            let operator = |text: &String| text.split(' ').next().unwrap_or(text).to_owned();
+            Ok(listed.iter().map(operator).collect())
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn untranslatable(file: &str, reason: String) -> GenerateError {
+    GenerateError::Untranslatable {
+        file: file.to_owned(),
+        reason,
     }
 }
 

@@ -17,6 +17,7 @@
 
 pub mod fetch;
 pub mod convert;
+mod envelope;
 pub mod onnx;
 pub mod optimize;
 pub mod generate;

@@ -10,12 +10,16 @@ use onnx_ir::{AttributeProto, AttributeType, GraphProto, Message as _, ModelProt
 use onnx_ir::{TensorProto, ValueInfoProto};
 use thiserror::Error;
 
+use crate::envelope;
+
 /// The operator set written by [`model`]: 17 is the lowest that every reader used here supports.
 pub const OPSET: i64 = 17;
 /// ONNX IR version that belongs to opset 17 (ONNX `VERSION_TABLE`, release 1.12).
 const IR_VERSION: i64 = 8;
 /// `TensorProto.DataType.FLOAT`.
 const FLOAT: i32 = 1;
+/// Element types that are half as wide: `TensorProto.DataType.FLOAT16` and `BFLOAT16`.
+const HALVES: [(i32, &str); 2] = [(10, "float16"), (16, "bfloat16")];
 /// `TensorProto.DataLocation.EXTERNAL`.
 const EXTERNAL: i32 = 1;
 
@@ -42,11 +46,23 @@ pub enum OnnxError {
     },
     /// Weights live in a second file.
     #[error(
-        "tensor '{tensor}' keeps its data in another file: export the model again as a single .onnx file"
+        "{path}: tensor '{tensor}' keeps its data in another file: export the model again as a single .onnx file"
     )]
     ExternalData {
-        /// The initializer.
+        /// The file.
+        path: String,
+        /// The tensor.
         tensor: String,
+    },
+    /// Weights of half the width.
+    #[error("{path}: tensor '{tensor}' is {kind}: export the model again in float32")]
+    Half {
+        /// The file.
+        path: String,
+        /// The tensor.
+        tensor: String,
+        /// Its element type.
+        kind: &'static str,
     },
     /// A tensor is not float32 where float32 is needed, or its size does not fit its shape.
     #[error(
@@ -60,23 +76,52 @@ pub enum OnnxError {
     },
 }
 
-/// Reads an ONNX model.
+/// Reads an ONNX model whose weights are all in the file, and none of them in half precision.
 ///
 /// # Errors
-/// [`OnnxError::Io`] or [`OnnxError::NotOnnx`], naming the file.
+/// [`OnnxError`], naming the file and the tensor.
 pub fn read(path: &Path) -> Result<ModelProto, OnnxError> {
     let bytes = std::fs::read(path).map_err(|source| io(path, source))?;
-    let model = ModelProto::parse_from_bytes(&bytes).map_err(|error| OnnxError::NotOnnx {
+    let refuse = |reason: String| OnnxError::NotOnnx {
         path: path.display().to_string(),
-        reason: error.to_string(),
-    })?;
+        reason,
+    };
+    let model = ModelProto::parse_from_bytes(&bytes).map_err(|error| refuse(error.to_string()))?;
+    if !envelope::is_whole(&bytes) {
+        return Err(refuse("it ends in the middle".to_owned()));
+    }
     if model.graph.node.is_empty() {
-        return Err(OnnxError::NotOnnx {
-            path: path.display().to_string(),
-            reason: "it holds no operators".to_owned(),
-        });
+        return Err(refuse("it holds no operators".to_owned()));
+    }
+    if model.opset_import.is_empty() {
+        return Err(refuse("it names no operator set".to_owned()));
+    }
+    for tensor in tensors(&model.graph) {
+        check(tensor, path)?;
     }
     Ok(model)
+}
+
+/// The graph's initializers and its operators' constants.
+fn tensors(graph: &GraphProto) -> impl Iterator<Item = &TensorProto> {
+    let attributes = graph.node.iter().flat_map(|node| &node.attribute);
+    let constants = attributes.filter_map(|attribute| attribute.t.as_ref());
+    graph.initializer.iter().chain(constants)
+}
+
+fn check(tensor: &TensorProto, path: &Path) -> Result<(), OnnxError> {
+    let (path, name) = (path.display().to_string(), tensor.name.clone());
+    if tensor.data_location.value() == EXTERNAL {
+        return Err(OnnxError::ExternalData { path, tensor: name });
+    }
+    match HALVES.iter().find(|(code, _)| *code == tensor.data_type) {
+        Some(&(_, kind)) => Err(OnnxError::Half {
+            path,
+            tensor: name,
+            kind,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Writes an ONNX model.
@@ -238,13 +283,8 @@ pub fn dims(tensor: &TensorProto) -> Vec<usize> {
 /// The elements of a float32 tensor, row-major.
 ///
 /// # Errors
-/// [`OnnxError::ExternalData`] or [`OnnxError::NotFloat`], naming the tensor.
+/// [`OnnxError::NotFloat`], naming the tensor.
 pub fn floats(tensor: &TensorProto) -> Result<Vec<f32>, OnnxError> {
-    if tensor.data_location.value() == EXTERNAL {
-        return Err(OnnxError::ExternalData {
-            tensor: tensor.name.clone(),
-        });
-    }
     let expected = dims(tensor).iter().product();
     let data: Vec<f32> = if tensor.raw_data.is_empty() {
         tensor.float_data.clone()

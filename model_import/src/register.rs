@@ -237,19 +237,21 @@ impl Tree {
             path: format!("{name}.toml"),
             reason: error.to_string(),
         })?;
+        // The last thing that can fail but the writing itself.
+        let index = index(&self.with(manifest)?);
         put(
             &self.labels.join(format!("{}.txt", manifest.labels)),
             labels,
         )?;
         put(&self.generated.join(format!("{name}.rs")), code)?;
         put(&self.generated.join(format!("{name}.toml")), &toml)?;
-        put(&self.generated.join("mod.rs"), &index(&self.manifests()?))
+        put(&self.generated.join("mod.rs"), &index)
     }
 
-    /// Every manifest of the tree, in the order of the models' names.
-    fn manifests(&self) -> Result<Vec<Manifest>, RegisterError> {
+    /// Every manifest of the tree and this one, in the order of the models' names.
+    fn with(&self, added: &Manifest) -> Result<Vec<Manifest>, RegisterError> {
         let entries = fs::read_dir(&self.generated).map_err(|error| io(&self.generated, error))?;
-        let mut manifests = Vec::new();
+        let mut manifests = vec![added.clone()];
         for path in entries.flatten().map(|entry| entry.path()) {
             if path.extension().is_some_and(|ending| ending == "toml") {
                 let text = fs::read_to_string(&path).map_err(|error| io(&path, error))?;
@@ -258,7 +260,9 @@ impl Tree {
                         path: path.display().to_string(),
                         reason: error.to_string(),
                     })?;
-                manifests.push(manifest);
+                if manifest.name != added.name {
+                    manifests.push(manifest);
+                }
             }
         }
         manifests.sort_by(|a, b| a.name.cmp(&b.name));
@@ -284,7 +288,8 @@ fn index(manifests: &[Manifest]) -> String {
         .collect();
     format!(
         "//! The models of this build. Written by `beagle model import`; do not edit.\n\n\
-         #![allow(missing_docs, unreachable_pub, clippy::all, reason = \"burn-onnx's code is as it is\")]\n\n\
+         #![allow(\n    missing_docs,\n    unreachable_pub,\n    clippy::all,\n    clippy::allow_attributes,\n    \
+         reason = \"burn-onnx's code is as it is\"\n)]\n\n\
          use crate::network::{{generated, load}};\nuse crate::registry::Registered;\n\n\
          generated!({});\n\npub(crate) static MODELS: &[Registered] = &[\n{entries}];\n",
         names.join(" ")

@@ -58,9 +58,15 @@ pub fn sniff(bytes: &[u8]) -> Result<Format, DecodeError> {
 fn describe(bytes: &[u8]) -> String {
     match infer::get(bytes) {
         Some(kind) => format!("{} ({})", kind.extension().to_uppercase(), kind.mime_type()),
-        None if bytes.is_ascii() => "text".to_owned(),
+        None if is_text(bytes) => "text".to_owned(),
         None => "no image format that Beagle knows".to_owned(),
     }
+}
+
+/// ASCII without control characters, so that a few zeros of a binary file are not called text.
+fn is_text(bytes: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    bytes.iter().all(plain)
 }
 
 #[cfg(test)]
@@ -85,9 +91,9 @@ mod tests {
 
     #[test]
     fn what_is_not_read_is_named() {
-        let refused: [(&[u8], &str); 7] = [
+        let refused: [(&[u8], &str); 9] = [
             (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIF (image/heif)"),
-            (b"\0\0\0\x1cftypavif\0\0\0\0avifmif1", "AVIF (image/avif)"),
+            (b"\0\0\0\x18ftypavif\0\0\0\0avifmif1", "AVIF (image/avif)"),
             (b"%PDF-1.7\n", "PDF (application/pdf)"),
             (
                 b"\0\0\x01\0\x01\0\x10\x10",
@@ -95,6 +101,8 @@ mod tests {
             ),
             (b"8BPS\0\x01", "PSD (image/vnd.adobe.photoshop)"),
             (b"{\"image\": \"\"}", "text"),
+            (b"two lines\r\n\tof text\n", "text"),
+            (b"\x01\x02\0\0", "no image format that Beagle knows"),
             (b"\x01\x02\x03\xf0", "no image format that Beagle knows"),
         ];
         for (bytes, name) in refused {

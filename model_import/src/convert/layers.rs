@@ -42,11 +42,23 @@ pub enum ConvertError {
         found: usize,
     },
     /// Layers that have no translation, all of them.
-    #[error("these layers have no ONNX translation here: {}; convert the model with its own exporter and import the ONNX file", .0.join("; "))]
-    Unsupported(Vec<String>),
+    #[error(
+        "{path} has layers without an ONNX translation here: {}; convert the model with its own exporter and import the ONNX file",
+        .layers.join("; ")
+    )]
+    Unsupported {
+        /// The model's file.
+        path: String,
+        /// Each layer: class, name and what it asks for.
+        layers: Vec<String>,
+    },
     /// A layer's settings or weights are missing or contradict each other.
-    #[error("layer '{layer}': {reason}")]
+    #[error(
+        "{path}: layer '{layer}' {reason}: fetch the weights again, or convert the model with its own exporter and import the ONNX file"
+    )]
     Layer {
+        /// The model's file.
+        path: String,
         /// The layer's name.
         layer: String,
         /// What is wrong with it.
@@ -69,9 +81,17 @@ pub(crate) struct Layer {
     pub(crate) config: Value,
     #[serde(default)]
     inbound_nodes: Vec<Vec<(String, usize, usize, Value)>>,
+    /// The file it was read from, for errors.
+    #[serde(skip)]
+    path: String,
 }
 
 impl Layer {
+    /// How often the layer is applied; each time has inputs of its own.
+    pub(crate) fn calls(&self) -> usize {
+        self.inbound_nodes.len()
+    }
+
     /// Names of the layers this one reads.
     pub(crate) fn inputs(&self) -> Vec<String> {
         let first = self.inbound_nodes.first();
@@ -91,16 +111,15 @@ impl Layer {
 
     /// An error about this layer.
     pub(crate) fn error(&self, reason: impl Into<String>) -> ConvertError {
-        ConvertError::Layer {
-            layer: self.name.clone(),
-            reason: reason.into(),
-        }
+        layer_error(&self.path, &self.name, reason)
     }
 }
 
 /// A whole layers model in memory.
 #[derive(Clone, Debug)]
 pub struct LayersModel {
+    /// The file it was read from, for errors.
+    pub(crate) path: String,
     pub(crate) layers: Vec<Layer>,
     pub(crate) output: String,
     pub(crate) weights: HashMap<String, Weight>,
@@ -115,19 +134,34 @@ impl LayersModel {
         let text = read(model_json)?;
         let file: File = serde_json::from_slice(&text)
             .map_err(|error| not_layers_model(model_json, format!("{error}")))?;
-        let config = file.model_topology.model_config.config;
-        let Some((output, ..)) = config.output_layers.into_iter().next() else {
-            return Err(not_layers_model(model_json, "it names no output layer"));
+        let mut config = file.model_topology.model_config.config;
+        let [(output, ..)] = config.output_layers.as_slice() else {
+            let reason = format!("it has {} outputs, not one", config.output_layers.len());
+            return Err(not_layers_model(model_json, reason));
         };
+        let path = model_json.display().to_string();
+        for layer in &mut config.layers {
+            layer.path.clone_from(&path);
+        }
         let mut weights = HashMap::new();
         for group in &file.weights_manifest {
             weights.extend(group.read(model_json)?);
         }
         Ok(Self {
+            path,
+            output: output.clone(),
             layers: config.layers,
-            output,
             weights,
         })
+    }
+}
+
+/// An error about a layer of that file.
+pub(crate) fn layer_error(path: &str, layer: &str, reason: impl Into<String>) -> ConvertError {
+    ConvertError::Layer {
+        path: path.to_owned(),
+        layer: layer.to_owned(),
+        reason: reason.into(),
     }
 }
 
@@ -177,7 +211,8 @@ impl Group {
         for path in &self.paths {
             bytes.extend(read(&folder.join(path))?);
         }
-        let expected = self.weights.iter().map(Entry::bytes).sum();
+        let sizes = self.weights.iter().map(Entry::bytes);
+        let expected = sizes.fold(0, usize::saturating_add);
         if bytes.len() != expected {
             return Err(ConvertError::ShardSize {
                 path: model_json.display().to_string(),
@@ -201,8 +236,10 @@ impl Group {
 }
 
 impl Entry {
+    /// Bytes the tensor takes; of a shape beyond all memory, the most there can be.
     fn bytes(&self) -> usize {
-        self.shape.iter().product::<usize>() * size_of::<f32>()
+        let dims = self.shape.iter().copied();
+        dims.fold(size_of::<f32>(), usize::saturating_mul)
     }
 
     fn decode(&self, bytes: &[u8]) -> Weight {

@@ -4,21 +4,14 @@
 
 use std::collections::HashMap;
 
-use onnx_ir::{GraphProto, ModelProto, NodeProto};
-use serde_json::Value;
+use onnx_ir::{GraphProto, ModelProto};
 
-use super::layers::{ConvertError, Layer, LayersModel};
+use super::layers::{ConvertError, Layer, LayersModel, layer_error};
+use super::order::{hwio_to_oihw, transpose};
+use super::support;
+use super::topology::Topology;
+use super::window::{Pads, Window, integers};
 use crate::onnx;
-
-/// Which of the two published readings of the same weights to build.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Topology {
-    /// As the package's `model.json`: conv1 and pool1 padded on all sides (3 and 1).
-    Package,
-    /// As the Keras release that printed the article's numbers: conv1 with `SAME` padding (top
-    /// and left 2, bottom and right 3), pool1 unpadded.
-    Article,
-}
 
 /// Builds the ONNX model: float32 input `N x channels x height x width`, one output.
 ///
@@ -26,83 +19,14 @@ pub enum Topology {
 /// [`ConvertError::Unsupported`] with every layer that has no translation, or
 /// [`ConvertError::Layer`] naming the layer whose settings or weights do not fit.
 pub fn to_onnx(model: &LayersModel, topology: Topology) -> Result<ModelProto, ConvertError> {
-    let mut layers = model.layers.clone();
-    if topology == Topology::Article {
-        as_in_the_article(&mut layers)?;
-    }
-    refuse_unsupported(&layers)?;
+    let layers = topology.of(model)?;
+    support::refuse_unsupported(&model.path, &layers)?;
     let mut lowering = Lowering::new(model);
     for layer in &layers {
         lowering.lower(layer)?;
     }
     Ok(onnx::model(lowering.finish(&model.output)?))
 }
-
-/// Takes the two padding layers out and lets conv1 pad by itself.
-fn as_in_the_article(layers: &mut Vec<Layer>) -> Result<(), ConvertError> {
-    for padding in ["conv1_pad", "pool1_pad"] {
-        let Some(at) = layers.iter().position(|layer| layer.name == padding) else {
-            return Err(ConvertError::Layer {
-                layer: padding.to_owned(),
-                reason: "missing: the article's topology is only known for its ResNet50".to_owned(),
-            });
-        };
-        let removed = layers.remove(at);
-        let source = removed
-            .inputs()
-            .pop()
-            .ok_or_else(|| removed.error("reads nothing"))?;
-        for layer in layers.iter_mut() {
-            layer.rewire(&removed.name, &source);
-        }
-    }
-    if let Some(conv1) = layers.iter_mut().find(|layer| layer.name == "conv1") {
-        conv1.config["padding"] = Value::from("same");
-    }
-    Ok(())
-}
-
-fn refuse_unsupported(layers: &[Layer]) -> Result<(), ConvertError> {
-    let unsupported: Vec<String> = layers
-        .iter()
-        .filter(|layer| !is_supported(layer))
-        .map(|layer| {
-            let activation = layer.config["activation"].as_str().unwrap_or("none");
-            format!(
-                "{} '{}' (activation {activation})",
-                layer.class_name, layer.name
-            )
-        })
-        .collect();
-    if unsupported.is_empty() {
-        Ok(())
-    } else {
-        Err(ConvertError::Unsupported(unsupported))
-    }
-}
-
-fn is_supported(layer: &Layer) -> bool {
-    let class = matches!(
-        layer.class_name.as_str(),
-        "InputLayer"
-            | "ZeroPadding2D"
-            | "Conv2D"
-            | "BatchNormalization"
-            | "Activation"
-            | "Add"
-            | "MaxPooling2D"
-            | "GlobalAveragePooling2D"
-            | "Dense"
-    );
-    let activation = layer.config["activation"].as_str().unwrap_or("linear");
-    let channels_last = layer.config["data_format"]
-        .as_str()
-        .unwrap_or("channels_last");
-    class && matches!(activation, "linear" | "relu" | "softmax") && channels_last == "channels_last"
-}
-
-/// Padding in pixels: top, left, bottom, right. ONNX's order for two spatial axes.
-type Pads = [i64; 4];
 
 /// What is known of a layer's output while lowering.
 #[derive(Clone, Debug)]
@@ -154,10 +78,14 @@ impl<'a> Lowering<'a> {
     }
 
     fn finish(mut self, output: &str) -> Result<GraphProto, ConvertError> {
-        let flow = self.flows.get(output).ok_or_else(|| ConvertError::Layer {
-            layer: output.to_owned(),
-            reason: "named as the output, but there is no such layer".to_owned(),
-        })?;
+        let error = |reason| layer_error(&self.model.path, output, reason);
+        let missing = "is named as the output, but there is no such layer";
+        let flow = self.flows.get(output).ok_or_else(|| error(missing))?;
+        if !flow.space.is_empty() {
+            return Err(error(
+                "is the output, but gives more than one row of scores",
+            ));
+        }
         let features = Some(flow.channels as i64);
         let given = onnx::value(&flow.value, &[None, features]);
         self.graph.output.push(given);
@@ -169,7 +97,7 @@ impl<'a> Lowering<'a> {
     fn input(&mut self, layer: &Layer) -> Result<Flow, ConvertError> {
         let shape = integers(layer, "batch_input_shape")?;
         let &[height, width, channels] = shape.as_slice() else {
-            return Err(layer.error("the input is not height x width x channels"));
+            return Err(layer.error("is not an input of height x width x channels"));
         };
         let dims = [None, Some(channels), Some(height), Some(width)];
         self.graph.input.push(onnx::value(&layer.name, &dims));
@@ -189,7 +117,7 @@ impl<'a> Lowering<'a> {
         let side = |axis: usize, end: usize| padding[axis][end].as_i64();
         let pads = [side(0, 0), side(1, 0), side(0, 1), side(1, 1)];
         for (total, pad) in flow.pads.iter_mut().zip(pads) {
-            *total += pad.ok_or_else(|| layer.error("padding is not [[t, b], [l, r]]"))?;
+            *total += pad.ok_or_else(|| layer.error("has no padding [[t, b], [l, r]]"))?;
         }
         Ok(flow)
     }
@@ -205,7 +133,12 @@ impl<'a> Lowering<'a> {
                 from.channels
             )));
         }
-        let window = Window::of(layer, &[height as i64, width as i64], &from)?;
+        let window = Window::of(
+            layer,
+            &[height as i64, width as i64],
+            &from.space,
+            from.pads,
+        )?;
         let mut names = vec![from.value.clone(), format!("{}/kernel", layer.name)];
         let oihw = hwio_to_oihw(&data, [height, width, inputs, outputs]);
         self.push_tensor(&names[1], &[outputs, inputs, height, width], &oihw);
@@ -247,10 +180,8 @@ impl<'a> Lowering<'a> {
 
     fn add(&mut self, layer: &Layer) -> Result<Flow, ConvertError> {
         let names = layer.inputs();
-        let flows: Vec<Flow> = names
-            .iter()
-            .map(|name| self.flow(layer, name))
-            .collect::<Result<_, _>>()?;
+        let read = |name: &String| self.unpadded(layer, self.flow(layer, name)?);
+        let flows: Vec<Flow> = names.iter().map(read).collect::<Result<_, _>>()?;
         let [left, right] = flows.as_slice() else {
             return Err(layer.error("adds other than two values"));
         };
@@ -272,13 +203,17 @@ impl<'a> Lowering<'a> {
     }
 
     /// ONNX pads a maximum with minus infinity, Keras padded with zero: the same only where no
-    /// element is negative.
+    /// element is negative, and every window reads at least one element.
     fn max_pool(&mut self, layer: &Layer) -> Result<Flow, ConvertError> {
         let from = self.read_padded(layer)?;
         if from.pads != [0; 4] && !from.non_negative {
             return Err(layer.error("pools a zero-padded value that may be negative"));
         }
-        let window = Window::of(layer, &integers(layer, "pool_size")?, &from)?;
+        let kernel = integers(layer, "pool_size")?;
+        let window = Window::of(layer, &kernel, &from.space, from.pads)?;
+        if window.may_read_padding_only() {
+            return Err(layer.error("pools padding as wide as its window"));
+        }
         let node = onnx::node("MaxPool", &layer.name, &[&from.value], &layer.name);
         self.graph.node.push(window.describe(node));
         Ok(Flow {
@@ -291,6 +226,9 @@ impl<'a> Lowering<'a> {
 
     fn global_average(&mut self, layer: &Layer) -> Result<Flow, ConvertError> {
         let from = self.read(layer)?;
+        if from.space.is_empty() {
+            return Err(layer.error("reads a value without height and width"));
+        }
         let pooled = format!("{}/pooled", layer.name);
         self.graph.node.push(onnx::node(
             "GlobalAveragePool",
@@ -316,12 +254,25 @@ impl<'a> Lowering<'a> {
         let from = self.read(layer)?;
         let kernel = self.weight(layer, "kernel", 2)?;
         let (inputs, outputs) = (kernel.shape[0], kernel.shape[1]);
+        if !from.space.is_empty() {
+            return Err(layer.error("reads a value that still has height and width"));
+        }
+        if inputs != from.channels {
+            return Err(layer.error(format!(
+                "reads {} features, its kernel {inputs}",
+                from.channels
+            )));
+        }
         let transposed = transpose(&kernel.data, inputs, outputs);
         let weight = format!("{}/kernel", layer.name);
         self.push_tensor(&weight, &[outputs, inputs], &transposed);
-        let bias = self.copy_vector(layer, "bias", outputs)?;
+        let mut names = vec![from.value.clone(), weight];
+        if layer.config["use_bias"].as_bool().unwrap_or(true) {
+            names.push(self.copy_vector(layer, "bias", outputs)?);
+        }
         let value = format!("{}/linear", layer.name);
-        let node = onnx::node("Gemm", &layer.name, &[&from.value, &weight, &bias], &value);
+        let reads: Vec<&str> = names.iter().map(String::as_str).collect();
+        let node = onnx::node("Gemm", &layer.name, &reads, &value);
         // The factors are ONNX's defaults; written out, burn-onnx reads a linear layer.
         let scaled = onnx::with_float(onnx::with_float(node, "alpha", 1.0), "beta", 1.0);
         self.graph.node.push(onnx::with_int(scaled, "transB", 1));
@@ -377,7 +328,10 @@ impl<'a> Lowering<'a> {
 
     /// The only input of a layer that cannot take padding over.
     fn read(&self, layer: &Layer) -> Result<Flow, ConvertError> {
-        let flow = self.read_padded(layer)?;
+        self.unpadded(layer, self.read_padded(layer)?)
+    }
+
+    fn unpadded(&self, layer: &Layer, flow: Flow) -> Result<Flow, ConvertError> {
         if flow.pads != [0; 4] && layer.class_name != "ZeroPadding2D" {
             return Err(layer.error("reads a zero-padded value; only convolutions and pools may"));
         }
@@ -392,10 +346,11 @@ impl<'a> Lowering<'a> {
     ) -> Result<&'a super::layers::Weight, ConvertError> {
         let name = format!("{}/{part}", layer.name);
         let weight = self.model.weights.get(&name);
-        let weight = weight.ok_or_else(|| layer.error(format!("the shards hold no '{name}'")))?;
+        let weight =
+            weight.ok_or_else(|| layer.error(format!("has no weight '{name}' in the shards")))?;
         if weight.shape.len() != rank {
             return Err(layer.error(format!(
-                "'{name}' has {} dimensions, not {rank}",
+                "has a weight '{name}' of {} dimensions, not {rank}",
                 weight.shape.len()
             )));
         }
@@ -412,7 +367,7 @@ impl<'a> Lowering<'a> {
         let name = format!("{}/{part}", layer.name);
         if weight.shape != [length] {
             return Err(layer.error(format!(
-                "'{name}' has {} elements, not {length}",
+                "has a weight '{name}' of {} elements, not {length}",
                 weight.shape[0]
             )));
         }
@@ -423,94 +378,4 @@ impl<'a> Lowering<'a> {
     fn push_tensor(&mut self, name: &str, dims: &[usize], data: &[f32]) {
         self.graph.initializer.push(onnx::tensor(name, dims, data));
     }
-}
-
-/// A sliding window over height and width.
-struct Window {
-    kernel: Vec<i64>,
-    strides: Vec<i64>,
-    dilations: Vec<i64>,
-    pads: Pads,
-}
-
-impl Window {
-    fn of(layer: &Layer, kernel: &[i64], from: &Flow) -> Result<Self, ConvertError> {
-        let strides = integers(layer, "strides")?;
-        let dilations = integers(layer, "dilation_rate").unwrap_or_else(|_| vec![1, 1]);
-        if from.space.len() != 2 || kernel.len() != 2 || strides.len() != 2 || dilations.len() != 2
-        {
-            return Err(layer.error("is not a window over two dimensions"));
-        }
-        if strides
-            .iter()
-            .chain(kernel)
-            .chain(&dilations)
-            .any(|&number| number < 1)
-        {
-            return Err(layer.error("has a window, stride or dilation below 1"));
-        }
-        let mut window = Self {
-            kernel: kernel.to_vec(),
-            strides,
-            dilations,
-            pads: from.pads,
-        };
-        if layer.config["padding"] == "same" {
-            for axis in 0..2 {
-                let total = window.same_padding(axis, from.space[axis]);
-                window.pads[axis] += total / 2;
-                window.pads[axis + 2] += total - total / 2;
-            }
-        }
-        Ok(window)
-    }
-
-    /// TensorFlow's `SAME`: `max((ceil(n / s) - 1) * s + k - n, 0)`, the odd one at the end.
-    fn same_padding(&self, axis: usize, size: i64) -> i64 {
-        let size = size + self.pads[axis] + self.pads[axis + 2];
-        let steps = (size + self.strides[axis] - 1) / self.strides[axis];
-        ((steps - 1) * self.strides[axis] + self.extent(axis) - size).max(0)
-    }
-
-    fn extent(&self, axis: usize) -> i64 {
-        (self.kernel[axis] - 1) * self.dilations[axis] + 1
-    }
-
-    fn output(&self, space: &[i64]) -> Vec<i64> {
-        let size = |axis: usize| {
-            let padded = space[axis] + self.pads[axis] + self.pads[axis + 2];
-            (padded - self.extent(axis)) / self.strides[axis] + 1
-        };
-        vec![size(0), size(1)]
-    }
-
-    fn describe(&self, node: NodeProto) -> NodeProto {
-        let node = onnx::with_ints(node, "kernel_shape", &self.kernel);
-        let node = onnx::with_ints(node, "strides", &self.strides);
-        onnx::with_ints(node, "pads", &self.pads)
-    }
-}
-
-/// The integers of a list setting; nulls (the batch dimension) are left out.
-fn integers(layer: &Layer, setting: &str) -> Result<Vec<i64>, ConvertError> {
-    let values = layer.config[setting].as_array();
-    let values = values.ok_or_else(|| layer.error(format!("has no list '{setting}'")))?;
-    Ok(values.iter().filter_map(Value::as_i64).collect())
-}
-
-fn hwio_to_oihw(data: &[f32], [height, width, inputs, outputs]: [usize; 4]) -> Vec<f32> {
-    let mut oihw = Vec::with_capacity(data.len());
-    for output in 0..outputs {
-        for input in 0..inputs {
-            for pixel in 0..height * width {
-                oihw.push(data[(pixel * inputs + input) * outputs + output]);
-            }
-        }
-    }
-    oihw
-}
-
-fn transpose(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let cells = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
-    cells.map(|cell| data[cell]).collect()
 }

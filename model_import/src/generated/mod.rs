@@ -4,6 +4,7 @@
     missing_docs,
     unreachable_pub,
     clippy::all,
+    clippy::allow_attributes,
     reason = "burn-onnx's code is as it is"
 )]
 

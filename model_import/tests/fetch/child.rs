@@ -1,7 +1,7 @@
 //! A real process that fetches, tells its steps on stderr, and can stop at an exact point.
 
 use std::env;
-use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::sync::Mutex;
@@ -205,6 +205,7 @@ impl Progress for Teller {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "standard error is how a child reports")]
 fn say(text: &str) {
-    writeln!(io::stderr(), "{text}").unwrap();
+    eprintln!("{text}");
 }

@@ -1,12 +1,16 @@
 //! `kill -9` at exact points, then the same again: the second run never minds the first.
 
-use std::fs;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
 use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
 
 use crate::child::Orders;
 use crate::fake_npm::FakeNpm;
 use crate::fixture::{Lab, SHARD_2, flip, good_tgz, write_folder};
-use crate::server::{Plan, Server};
+use crate::server::{GUARD, Plan, Server};
 
 /// After a kill: the entry is not there or as it was, and a folder of the dead lies around.
 /// A healthy second run gives the weights and removes it.
@@ -116,27 +120,64 @@ fn killed_between_the_two_renames_the_cache_is_empty_and_not_mixed() {
 fn killed_while_npm_writes_and_npm_goes_on() {
     let lab = Lab::new();
     let tgz = good_tgz(&lab);
-    let (reached, leave) = (lab.path("reached"), lab.path("leave"));
-    let made = Command::new("mkfifo").args([&reached, &leave]).status();
-    assert!(made.unwrap().success());
+    let (reached, leave) = (Fifo::make(&lab, "reached"), Fifo::make(&lab, "leave"));
+    // Its folder goes away under it, and so does whoever read its standard error: without the
+    // first line the complaint about the one would be its end by SIGPIPE.
     let npm = FakeNpm::new(
         &lab,
         &format!(
-            "head -c 1000 '{tgz}' > \"$dest/made_up-0.0.1.tgz\"\n\
+            "exec 2> /dev/null\n\
+             head -c 1000 '{tgz}' > \"$dest/made_up-0.0.1.tgz\"\n\
              echo half > '{reached}'; read -r word < '{leave}'\n\
              cat '{tgz}' > \"$dest/made_up-0.0.1.tgz\"\n\
              echo over > '{reached}'",
             tgz = tgz.display(),
-            reached = reached.display(),
-            leave = leave.display()
+            reached = reached.path.display(),
+            leave = leave.path.display()
         ),
     );
     let child = Orders::fetch(&lab).path(&npm.bin).start();
-    assert_eq!(fs::read_to_string(&reached).unwrap(), "half\n");
+    reached.wait_for("half");
     child.kill();
     assert!(!lab.entry().exists());
     assert_recovers(&lab);
-    fs::write(&leave, "go on\n").unwrap();
-    assert_eq!(fs::read_to_string(&reached).unwrap(), "over\n");
+    leave.say("go on");
+    reached.wait_for("over");
     lab.assert_good_entry();
+}
+
+/// A named pipe that neither side waits at: held open for both ways, so that opening it returns
+/// at once and a script that has died fails the test instead of holding it up for ever.
+struct Fifo {
+    path: PathBuf,
+    both_ways: File,
+}
+
+impl Fifo {
+    fn make(lab: &Lab, name: &str) -> Self {
+        let path = lab.path(name);
+        let made = Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let both_ways = File::options().read(true).write(true).open(&path).unwrap();
+        Self { path, both_ways }
+    }
+
+    fn say(&self, word: &str) {
+        writeln!(&self.both_ways, "{word}").unwrap();
+    }
+
+    /// Waits for the next line.
+    #[track_caller]
+    fn wait_for(&self, word: &str) {
+        let (tell, told) = mpsc::channel();
+        let mut reader = BufReader::new(self.both_ways.try_clone().unwrap());
+        // Ends with the test binary if the line never comes.
+        thread::spawn(move || {
+            let mut line = String::new();
+            let read = reader.read_line(&mut line);
+            tell.send(read.map(|_| line))
+        });
+        let line = told.recv_timeout(GUARD).unwrap().unwrap();
+        assert_eq!(line.trim_end(), word);
+    }
 }

@@ -1,0 +1,140 @@
+//! Operators that have no translation, or are used in a way that has none.
+
+use model_import::generate::{GenerateError, generate};
+use model_import::onnx::{node, tensor, with_ints};
+use onnx_ir::{ModelProto, NodeProto};
+
+use crate::graphs::{LAST, PHOTO, assert_says, classifier, good, graph};
+
+#[track_caller]
+fn refused(model: &ModelProto) -> GenerateError {
+    let folder = tempfile::tempdir().unwrap();
+    let error = generate(model, "small", folder.path()).unwrap_err();
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "a refused model leaves nothing behind");
+    error
+}
+
+/// Nodes in a row from [`PHOTO`] to [`LAST`], each of an operator and with a name.
+fn chain(operators: &[(&str, &str)]) -> Vec<NodeProto> {
+    let last = operators.len() - 1;
+    let value = |at: usize| format!("value{at}");
+    let link = |(at, (operator, name)): (usize, &(&str, &str))| {
+        let from = if at == 0 {
+            PHOTO.to_owned()
+        } else {
+            value(at - 1)
+        };
+        let to = if at == last {
+            LAST.to_owned()
+        } else {
+            value(at)
+        };
+        node(operator, name, &[&from], &to)
+    };
+    operators.iter().enumerate().map(link).collect()
+}
+
+#[test]
+fn operators_without_a_translation_are_listed_all_at_once() {
+    // Two whose names are unknown, one of another domain, and two that are known by name only.
+    let mut nodes = chain(&[
+        ("Sharpen", "first"),
+        ("Relu", "fine"),
+        ("FusedConv", "second"),
+        ("QLinearConv", "third"),
+        ("Sharpen", "fourth"),
+        ("CenterCropPad", "fifth"),
+    ]);
+    nodes[2].domain = "com.microsoft".to_owned();
+    let error = refused(&classifier(nodes));
+    assert_says(
+        &error,
+        &[
+            "small.onnx uses operators that have no burn translation",
+            "Sharpen (nodes 'first', 'fourth')",
+            "com.microsoft::FusedConv (node 'second')",
+            "QLinearConv (node 'third')",
+            "CenterCropPad (node 'fifth')",
+            "export the model with other operators",
+        ],
+    );
+    let GenerateError::Unsupported { operators, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!(operators.len(), 4, "{operators:?}");
+}
+
+#[test]
+fn a_nameless_node_is_known_by_what_it_gives_and_many_are_counted() {
+    let many = [("Sharpen", ""); 5];
+    assert_says(
+        &refused(&classifier(chain(&many))),
+        &["Sharpen (nodes 'value0', 'value1', 'value2' and 2 more)"],
+    );
+}
+
+/// burn-onnx panics at the first, onnx-ir returns an error for the others.
+#[test]
+fn a_known_operator_in_a_way_that_has_no_translation_is_an_error_that_names_it() {
+    let greatest = node("ReduceMax", "greatest", &[PHOTO], "most");
+    let clip = node("Clip", "clip", &[PHOTO, "", "most"], LAST);
+    let volume = node("MaxPool", "volume", &[PHOTO], LAST);
+    let volume = with_ints(volume, "kernel_shape", &[3, 3, 3]);
+    let shuffle = node("Transpose", "shuffle", &[PHOTO], LAST);
+    let shuffle = with_ints(shuffle, "perm", &[0, 9, 1, 2]);
+    let lost = node("Conv", "lost", &[PHOTO, "nowhere"], LAST);
+    for (nodes, operator) in [
+        (vec![greatest, clip], "Clip min/max must be a scalar"),
+        (vec![volume], "MaxPool3d"),
+        (vec![shuffle], "Transpose"),
+        (vec![lost], "Conv"),
+    ] {
+        let error = refused(&classifier(nodes));
+        assert!(
+            matches!(error, GenerateError::Untranslatable { .. }),
+            "{error:?}"
+        );
+        let what = "small.onnx cannot be translated";
+        assert_says(&error, &[what, operator, "export the model with"]);
+    }
+}
+
+#[test]
+fn a_kernel_of_the_wrong_rank_is_an_error_that_names_the_operator() {
+    let mut model = classifier(vec![node("Conv", "flat", &[PHOTO, "w"], LAST)]);
+    graph(&mut model)
+        .initializer
+        .push(tensor("w", &[3, 3], &[0.0; 9]));
+    let what = "small.onnx cannot be translated";
+    assert_says(&refused(&model), &[what, "'flat' (Conv)"]);
+}
+
+/// The declaration says N x 4, the operators give N x 3 x 1 x 1.
+#[test]
+fn a_graph_that_gives_other_than_it_declares_is_refused() {
+    let mut model = good();
+    let graph = graph(&mut model);
+    graph.node.truncate(2);
+    graph.node[1].output[0] = "scores".to_owned();
+    let what = "-> Tensor<4>, not images to rows of scores";
+    assert_says(&refused(&model), &["small.onnx", what]);
+}
+
+#[test]
+fn the_same_model_gives_the_same_source_and_record_each_time() {
+    let [first, second] = [(), ()].map(|()| {
+        let folder = tempfile::tempdir().unwrap();
+        let source = generate(&good(), "small", folder.path()).unwrap();
+        (
+            source,
+            std::fs::read(folder.path().join("small.bpk")).unwrap(),
+        )
+    });
+    assert!(
+        first
+            .0
+            .starts_with("// Generated by burn-onnx from small.onnx.")
+    );
+    assert!(first == second);
+}
