@@ -1,13 +1,31 @@
 //! Beagle: a crash-safe image-classification server.
 //!
-//! In the order of the flow:
+//! In the order of the flow, each stage an actor that hands messages to the next:
 //!
-//! - [`decode`]: an upload's bytes to the network's input pixels.
-//! - [`classify`]: probabilities to the answer a person reads.
-//! - [`cli`]: one file a subcommand.
+//! - [`http`]: the edge; an upload becomes a [`ticket`] and a message.
+//! - [`decode`]: bytes to pixels (the Decoder).
+//! - [`store`]: the durable queue; from here on a job is never lost.
+//! - [`batch`]: claimed jobs to batches (the Batcher), given away for a [`credit`].
+//! - [`classify`]: batches to labels (the Classifier, one a device).
+//! - [`respond`]: outcomes to the store and to whoever waits (the Responder).
 //!
-//! The model itself is the crate `model_import`.
+//! [`message`] lists every message between them, [`app`] wires them. [`config`] is read once;
+//! [`health`], [`observe`] and [`admin`] look on; [`cli`] has one file a subcommand. The network
+//! itself is the crate `model_import`.
 
+pub mod error;
+pub mod ticket;
+pub mod message;
+pub mod http;
 pub mod decode;
+pub mod store;
+pub mod batch;
+pub mod credit;
 pub mod classify;
+pub mod respond;
+pub mod app;
+pub mod config;
+pub mod health;
+pub mod observe;
+pub mod admin;
 pub mod cli;

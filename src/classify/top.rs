@@ -2,10 +2,10 @@
 //!
 //! Pure. Must not know: the network, labels' files, JSON.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One line of an answer: the article's JSON, key for key.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     /// The class' name.
     pub label: String,

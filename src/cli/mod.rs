@@ -3,18 +3,25 @@
 //! Exit codes: 0 all went well; 1 some inputs failed, the rest were answered; 2 the command line
 //! was wrong (clap's own); 64 the configuration was wrong; 70 the command could not do its work.
 
+mod serve;
+mod predict;
+mod queue;
 mod classify;
 mod devices;
 mod model;
+mod opening;
 mod photos;
 mod report;
+mod logging;
 mod terminal;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Names what is in a photo. Start with: beagle classify assets/samples/*.jpg
+use crate::config::ConfigError;
+
+/// Names what is in photos: a server that loses none, and a command. Start with: beagle serve
 #[derive(Debug, Parser)]
 #[command(name = "beagle", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -24,6 +31,9 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(Box<serve::Serve>),
+    Predict(predict::Predict),
+    Queue(queue::Queue),
     Classify(classify::Classify),
     Devices(devices::Devices),
     Model(model::Model),
@@ -42,6 +52,9 @@ impl Cli {
     #[must_use]
     pub fn run(self) -> ExitCode {
         let ended = match self.command {
+            Command::Serve(command) => command.run(),
+            Command::Predict(command) => command.run(),
+            Command::Queue(command) => command.run(),
             Command::Classify(command) => command.run(),
             Command::Devices(command) => command.run(),
             Command::Model(command) => command.run(),
@@ -51,7 +64,8 @@ impl Cli {
             Ok(Outcome::SomeFailed) => ExitCode::from(1),
             Err(error) => {
                 terminal::error(&error);
-                ExitCode::from(70)
+                let wrong = error.downcast_ref::<ConfigError>().is_some();
+                ExitCode::from(if wrong { 64 } else { 70 })
             }
         }
     }

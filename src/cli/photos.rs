@@ -98,7 +98,7 @@ impl Photo {
     }
 
     /// At most one byte more than the limit, so that an endless input is refused, not read.
-    fn read(&self, limits: &Limits) -> io::Result<Vec<u8>> {
+    pub(crate) fn read(&self, limits: &Limits) -> io::Result<Vec<u8>> {
         let most = u64::try_from(limits.max_bytes)
             .unwrap_or(u64::MAX)
             .saturating_add(1);

@@ -1,5 +1,7 @@
 //! Answers as people read them, or as programs do.
 
+use std::borrow::Cow;
+
 use console::style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -16,15 +18,23 @@ const BAR: f32 = 20.0;
 /// Why a photo has no answer.
 #[derive(Debug, Serialize)]
 pub(crate) struct Failure {
-    code: &'static str,
+    code: Cow<'static, str>,
     message: String,
 }
 
 impl Failure {
     pub(crate) fn new(code: &'static str, message: impl ToString) -> Self {
         Self {
-            code,
+            code: Cow::Borrowed(code),
             message: message.to_string(),
+        }
+    }
+
+    /// As a server told it.
+    pub(crate) fn told(code: String, message: String) -> Self {
+        Self {
+            code: Cow::Owned(code),
+            message,
         }
     }
 }
@@ -105,7 +115,7 @@ fn print_table(photo: &Photo, answer: &Result<Vec<Prediction>, Failure>) {
     match answer {
         Err(failure) => terminal::line(&format!(
             "  {} {}",
-            style(failure.code).red(),
+            style(&failure.code).red(),
             failure.message
         )),
         Ok(predictions) => {

@@ -34,6 +34,19 @@ impl Format {
             Self::Tiff => "TIFF",
         }
     }
+
+    /// Its media type (IANA).
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+            Self::Gif => "image/gif",
+            Self::Bmp => "image/bmp",
+            Self::Tiff => "image/tiff",
+        }
+    }
 }
 
 /// Names the format of a file.

@@ -3,7 +3,7 @@
 //! Pure: bytes, limits and a geometry in, `u8` pixels or an error out. In the order of the flow:
 //! [`format`](mod@format) says what the bytes are, [`limits`] whether we want to decode them,
 //! [`photo`] decodes and turns them upright, [`resize`] and `convolution` fit
-//! them to the network. Must not know:
+//! them to the network. [`actor`] does it to uploads, and is not pure. The rest must not know:
 //! HTTP, queues, networks, time.
 
 mod convolution;
@@ -12,6 +12,7 @@ pub mod format;
 pub mod limits;
 mod photo;
 pub mod resize;
+pub mod actor;
 
 pub use error::DecodeError;
 pub use limits::Limits;
@@ -27,6 +28,12 @@ impl Pixels {
     #[must_use]
     pub fn data(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The levels, without a copy.
+    #[must_use]
+    pub fn into_data(self) -> Vec<u8> {
+        self.0
     }
 }
 

@@ -1,0 +1,91 @@
+//! The Batcher's way in: jobs claimed from the store into its mirror.
+//!
+//! It asks for no more than it has room for, and backs off from a store that fails. Must not
+//! know: Classifiers, what becomes of a job.
+
+use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
+
+use super::actor::Batcher;
+use super::policy::Entry;
+use crate::observe::Point;
+use crate::store::{Claimed, Failure, StoreError};
+
+impl Batcher {
+    /// Jobs that may still be claimed: a batch for each Classifier beside the one it works on.
+    fn room(&self) -> usize {
+        let classifiers = self.parts.slots.len();
+        let most = self.parts.limits.max_size * (classifiers + usize::from(classifiers > 0));
+        most.saturating_sub(self.waiting.len())
+    }
+
+    /// Asks the store for jobs, if there is room and it is not asked already.
+    pub(super) fn claim(&mut self, ctx: &mut Context<Self>) {
+        let room = self.room();
+        if self.claiming.is_some() || self.draining.is_some() || room == 0 {
+            return;
+        }
+        let store = self.parts.store.clone();
+        let claim = async move { store.claim(room).await };
+        self.claiming = Some(ctx.spawn(claim.into_actor(self).map(
+            |claimed, this, ctx| match claimed {
+                Ok(jobs) => {
+                    this.claiming = None;
+                    this.backoff.succeeded();
+                    this.parts.health.store_answers();
+                    this.mirror(jobs, ctx);
+                    this.look(ctx);
+                }
+                Err(error) => this.claim_later(&error, ctx),
+            },
+        )));
+    }
+
+    fn claim_later(&mut self, error: &StoreError, ctx: &mut Context<Self>) {
+        let wait = self.backoff.failed();
+        self.parts.health.store_fails(error);
+        tracing::warn!(%error, retry_after_ms = wait.as_millis() as u64, "cannot claim jobs");
+        self.claiming = Some(ctx.run_later(wait, |this, ctx| {
+            this.claiming = None;
+            this.look(ctx);
+        }));
+    }
+
+    fn mirror(&mut self, jobs: Vec<Claimed>, ctx: &mut Context<Self>) {
+        let since = self.now();
+        for job in jobs {
+            self.parts.observer.reached(Point::Claimed, job.lease.id);
+            self.held.insert(job.lease.id, job.lease);
+            let Some(served) = self.parts.catalog.get(&job.profile) else {
+                self.refuse(job, ctx);
+                continue;
+            };
+            self.waiting.push(Entry {
+                lane: served.lane,
+                priority: job.priority,
+                deadline: job.deadline,
+                suspect: job.attempts > 0,
+                since,
+                job,
+            });
+        }
+    }
+
+    /// Ends an attempt at a job that this process cannot run at all.
+    fn refuse(&mut self, job: Claimed, ctx: &mut Context<Self>) {
+        let store = self.parts.store.clone();
+        let lease = job.lease;
+        let reason = format!("no process serves the profile '{}'", job.profile);
+        let fail = async move {
+            // It must be started to be charged, else it would come back for ever.
+            store.start(&[lease]).await?;
+            store.fail(&[Failure { lease, reason }]).await
+        };
+        ctx.spawn(fail.into_actor(self).map(move |failed, this, ctx| {
+            if let Err(error) = failed {
+                tracing::warn!(job.id = %lease.id, %error, "cannot refuse a job");
+            }
+            this.held.remove(&lease.id);
+            this.look(ctx);
+        }));
+    }
+}

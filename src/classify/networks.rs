@@ -1,0 +1,213 @@
+//! The model that burn runs: the networks that a set of profiles needs, loaded on one device.
+//!
+//! Profiles that differ in geometry alone share a network, and so a lane. Must not know: actors,
+//! jobs, HTTP.
+
+use std::path::PathBuf;
+
+use model_import::classifier::Classifier;
+use model_import::device::{Backend, Found};
+use model_import::fetch::Fetcher;
+use model_import::profile::Profile;
+use model_import::registry::{self, Model as Registered};
+use model_import::{LoadError, provision};
+use thiserror::Error;
+
+use super::catalog::{Catalog, Served};
+use super::model::Model;
+use crate::batch::policy::Lane;
+
+/// Networks that cannot be served.
+#[derive(Debug, Error)]
+pub enum NetworksError {
+    /// A profile or model is not in this build.
+    #[error(transparent)]
+    Registry(#[from] registry::RegistryError),
+    /// The weights cannot be had.
+    #[error(transparent)]
+    Provision(#[from] provision::ProvisionError),
+    /// The weights do not fit.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The first run failed.
+    #[error("{device} cannot run a batch of {images}: {reason}")]
+    Warm {
+        /// The device.
+        device: String,
+        /// Images in the batch.
+        images: usize,
+        /// What the model said.
+        reason: String,
+    },
+    /// No profile was named.
+    #[error("no profile is served: name one with --profile")]
+    Nothing,
+}
+
+/// What is to be loaded: once for all devices.
+pub struct Plan {
+    /// What is served.
+    pub catalog: Catalog,
+    lanes: Vec<LanePlan>,
+}
+
+struct LanePlan {
+    model: Registered,
+    profile: Profile,
+    record: PathBuf,
+}
+
+impl Plan {
+    /// Plans the networks for profiles, the default first, and fetches their weights if need be.
+    /// No names mean every profile of the build.
+    ///
+    /// # Errors
+    /// [`NetworksError`] naming the profile or what is missing.
+    pub fn new(names: &[String], fetcher: &Fetcher) -> Result<Self, NetworksError> {
+        let profiles = if names.is_empty() {
+            registry::profiles()?
+        } else {
+            let named = names.iter().map(|name| registry::profile(name));
+            named.collect::<Result<_, _>>()?
+        };
+        let mut lanes: Vec<LanePlan> = Vec::new();
+        let mut served = Vec::new();
+        for profile in profiles {
+            let same = |lane: &LanePlan| {
+                lane.profile.model == profile.model
+                    && lane.profile.normalisation == profile.normalisation
+                    && lane.profile.output == profile.output
+            };
+            let lane = match lanes.iter().position(same) {
+                Some(lane) => lane,
+                None => {
+                    let model = registry::model(&profile.model)?;
+                    let record = provision::record(&model, fetcher)?;
+                    lanes.push(LanePlan {
+                        model,
+                        profile: profile.clone(),
+                        record,
+                    });
+                    lanes.len() - 1
+                }
+            };
+            served.push(Served {
+                name: profile.name,
+                geometry: profile.geometry,
+                lane,
+                labels: lanes[lane].model.labels.clone(),
+            });
+        }
+        Ok(Self {
+            catalog: Catalog::new(served).ok_or(NetworksError::Nothing)?,
+            lanes,
+        })
+    }
+
+    /// How many networks are loaded on each device.
+    #[must_use]
+    pub fn networks(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// Loads every network on a device, and runs each once at every batch size that will be used,
+    /// so that no caller pays for it. `tell` hears of each run before it starts.
+    ///
+    /// # Errors
+    /// [`NetworksError`] when weights do not fit or a first run fails.
+    pub fn load(
+        &self,
+        found: &Found,
+        max_batch: usize,
+        mut tell: impl FnMut(usize),
+    ) -> Result<Networks, NetworksError> {
+        let sizes = sizes(found.backend, max_batch);
+        let mut lanes = Vec::with_capacity(self.lanes.len());
+        for lane in &self.lanes {
+            let LanePlan {
+                model,
+                profile,
+                record,
+            } = lane;
+            lanes.push(Classifier::load(model, profile, record, &found.device)?);
+        }
+        let mut networks = Networks {
+            lanes,
+            sizes,
+            fill: is_gpu(found.backend),
+        };
+        for images in networks.sizes.clone() {
+            for lane in 0..networks.lanes.len() {
+                tell(images);
+                let pixels = vec![127; networks.lanes[lane].image_bytes() * images];
+                let ran = networks.probabilities(lane, pixels);
+                ran.map_err(|reason| NetworksError::Warm {
+                    device: found.to_string(),
+                    images,
+                    reason,
+                })?;
+            }
+        }
+        Ok(networks)
+    }
+}
+
+/// Batch sizes that a device is warmed for. GPUs compile and tune for each size, so theirs are
+/// few: powers of two, to which batches are filled up. The processor takes any size as it comes.
+fn sizes(backend: Backend, max_batch: usize) -> Vec<usize> {
+    if !is_gpu(backend) {
+        return if max_batch > 1 {
+            vec![1, max_batch]
+        } else {
+            vec![1]
+        };
+    }
+    let powers = std::iter::successors(Some(1_usize), |size| size.checked_mul(2));
+    let mut sizes: Vec<usize> = powers.take_while(|size| *size < max_batch).collect();
+    sizes.push(max_batch);
+    sizes
+}
+
+const fn is_gpu(backend: Backend) -> bool {
+    !matches!(backend, Backend::Flex | Backend::Tch)
+}
+
+/// Loaded networks on one device, by lane.
+pub struct Networks {
+    lanes: Vec<Classifier>,
+    /// See [`sizes`].
+    sizes: Vec<usize>,
+    /// Whether batches are filled up to a warm size.
+    fill: bool,
+}
+
+impl Model for Networks {
+    fn probabilities(&mut self, lane: Lane, mut pixels: Vec<u8>) -> Result<Vec<f32>, String> {
+        let classifier = self.lanes.get(lane).ok_or("there is no such network")?;
+        let image = classifier.image_bytes();
+        let images = pixels.len() / image;
+        if self.fill {
+            let warm = self.sizes.iter().find(|size| **size >= images);
+            pixels.resize(image * warm.copied().unwrap_or(images), 0);
+        }
+        let mut scores = classifier
+            .probabilities(pixels)
+            .map_err(|error| error.to_string())?;
+        scores.truncate(images * classifier.labels().count());
+        Ok(scores)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gpu_is_warmed_for_powers_of_two_and_the_processor_for_the_ends() {
+        assert_eq!(sizes(Backend::Flex, 32), [1, 32]);
+        assert_eq!(sizes(Backend::Flex, 1), [1]);
+        assert_eq!(sizes(Backend::Cuda, 32), [1, 2, 4, 8, 16, 32]);
+        assert_eq!(sizes(Backend::Wgpu, 24), [1, 2, 4, 8, 16, 24]);
+        assert_eq!(sizes(Backend::Wgpu, 1), [1]);
+    }
+}

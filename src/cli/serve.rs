@@ -1,0 +1,168 @@
+//! `beagle serve`: the configuration read, the parts opened, the server run until a signal.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use model_import::device::{self, DeviceChoice};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Outcome, logging, model, opening, terminal};
+use crate::app::{App, Ended, Engines};
+use crate::classify::model::Model;
+use crate::classify::networks::Plan;
+use crate::config::Config;
+use crate::config::layer::{Durability, Layer};
+use crate::observe::Nobody;
+use crate::store::{JobStore, Severity};
+
+/// Serves POST /predict.
+///
+/// Needs nothing beside it: jobs are kept in a file. With --store redis://HOST they are kept in
+/// Redis, and other processes can share the work. What is accepted is never lost: after a crash
+/// it runs when the server is back.
+///
+/// Examples:
+///   beagle serve
+///   curl -X POST -F image=@dog.jpg http://127.0.0.1:5000/predict
+///   beagle serve --store redis://127.0.0.1:6379 --profile article
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Serve {
+    /// Read settings from this TOML file; flags and environment lie over it.
+    #[arg(long, env = "BEAGLE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print the settings as they would be used, as TOML, and end.
+    #[arg(long)]
+    print_config: bool,
+
+    #[command(flatten)]
+    said: Layer,
+
+    #[command(flatten)]
+    source: model::Source,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> anyhow::Result<Outcome> {
+        let config = opening::config(self.config.as_deref(), &self.said)?;
+        if self.print_config {
+            terminal::line(toml::to_string(&config.shown)?.trim_end());
+            return Ok(Outcome::Done);
+        }
+        logging::start();
+        // Errors that a person can mend come before anything that takes long.
+        let listener = TcpListener::bind(config.bind)
+            .with_context(|| format!("cannot listen on {}: say another --bind", config.bind))?;
+        let (catalog, models) = self.load(&config)?;
+        let serve = async {
+            let store = open_store(&config).await?;
+            let place = store.description();
+            terminal::note(&format!("store    {}: {}", place.place, place.durability));
+            let engines = Engines {
+                store,
+                catalog,
+                models,
+                observer: Arc::new(Nobody),
+            };
+            let door = opening::door(&config, &engines.store)?;
+            let app = App::start(listener, config.settings.clone(), engines)?;
+            terminal::note(&format!("ready    http://{}/predict", app.addr()));
+            let ended = app.run_until(stop_signal()?).await?;
+            drop(door);
+            if ended == Ended::OutOfTime {
+                terminal::note(
+                    "the grace ran out: what was with the model runs again at the next start",
+                );
+            }
+            anyhow::Ok(())
+        };
+        actix::System::new().block_on(serve)?;
+        Ok(Outcome::Done)
+    }
+
+    fn load(
+        &self,
+        config: &Config,
+    ) -> anyhow::Result<(crate::classify::catalog::Catalog, Vec<Box<dyn Model>>)> {
+        let plan = Plan::new(&config.profiles, &self.source.fetcher()?)?;
+        let names: Vec<&str> = plan
+            .catalog
+            .iter()
+            .map(|served| served.name.as_str())
+            .collect();
+        terminal::note(&format!("serves   {}", names.join(", ")));
+        let mut models: Vec<Box<dyn Model>> = Vec::new();
+        for name in &config.devices {
+            let choice: DeviceChoice = name.parse().map_err(|error| anyhow::anyhow!("{error}"))?;
+            let found = device::find(choice)?;
+            let started = Instant::now();
+            let networks = plan.load(&found, config.settings.batch.max_size, |_| {})?;
+            terminal::note(&format!(
+                "device   {found}: {} network(s) loaded and warm in {:.1} s",
+                plan.networks(),
+                started.elapsed().as_secs_f64()
+            ));
+            models.push(Box::new(networks));
+        }
+        if models.is_empty() {
+            bail!("no device is named: say --device auto");
+        }
+        Ok((plan.catalog, models))
+    }
+}
+
+/// Opens the store and holds it to what was asked of it.
+async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn JobStore>> {
+    let store = opening::store(config).await?;
+    let mut short = Vec::new();
+    for finding in store.doctor().await? {
+        match finding.severity {
+            Severity::Fine => {}
+            Severity::Warning => {
+                tracing::warn!(store.check = finding.check, "{}", finding.message);
+                if config.durability == Durability::Power {
+                    short.push(finding.message);
+                }
+            }
+            Severity::Danger => {
+                tracing::warn!(store.check = finding.check, "{}", finding.message);
+                short.push(finding.message);
+            }
+        }
+    }
+    if config.durability > Durability::None && !short.is_empty() {
+        bail!(
+            "the store does not promise what --durability asks: {}. Mend it, or say \
+             --durability none",
+            short.join("; ")
+        );
+    }
+    Ok(store)
+}
+
+/// Ready at the first SIGTERM or SIGINT; a second one ends the process at once.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        either(&mut terminate, &mut interrupt).await;
+        tracing::info!("stopping in order; a second signal ends at once");
+        actix::spawn(async move {
+            either(&mut terminate, &mut interrupt).await;
+            // What was accepted is in the store.
+            std::process::exit(130);
+        });
+    })
+}
+
+async fn either(a: &mut Signal, b: &mut Signal) {
+    tokio::select! {
+        _ = a.recv() => {}
+        _ = b.recv() => {}
+    }
+}

@@ -1,0 +1,92 @@
+//! Whether this process can do its work: what readiness is answered from.
+//!
+//! Written by stages, read by the edge. Must not know: HTTP, which store it is.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::store::StoreError;
+
+/// What is known of this process' health.
+#[derive(Debug, Default)]
+pub struct Health {
+    warm: AtomicBool,
+    draining: AtomicBool,
+    store_down: AtomicBool,
+    store_error: Mutex<String>,
+}
+
+impl Health {
+    /// Every model is loaded and has run once at every batch size.
+    pub fn models_are_warm(&self) {
+        self.warm.store(true, Ordering::Release);
+    }
+
+    /// The process is about to end.
+    pub fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the process is about to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// The store did what was asked.
+    pub fn store_answers(&self) {
+        if self.store_down.swap(false, Ordering::AcqRel) {
+            tracing::info!("the job store answers again");
+        }
+    }
+
+    /// The store did not.
+    pub fn store_fails(&self, error: &StoreError) {
+        if let Ok(mut text) = self.store_error.lock() {
+            *text = error.to_string();
+        }
+        if !self.store_down.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, "the job store does not answer");
+        }
+    }
+
+    /// Whether the store failed when it was last asked.
+    #[must_use]
+    pub fn store_is_down(&self) -> bool {
+        self.store_down.load(Ordering::Acquire)
+    }
+
+    /// Why the process is not ready; nothing if it is.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<&'static str> {
+        let mut reasons = Vec::new();
+        if !self.warm.load(Ordering::Acquire) {
+            reasons.push("the model is not warm yet");
+        }
+        if self.is_draining() {
+            reasons.push("the server is about to stop");
+        }
+        if self.store_is_down() {
+            reasons.push("the job store does not answer");
+        }
+        reasons
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_ready_when_it_is_warm_has_a_store_and_stays() {
+        let health = Health::default();
+        assert_eq!(health.reasons(), ["the model is not warm yet"]);
+        health.models_are_warm();
+        assert!(health.reasons().is_empty());
+        health.store_fails(&StoreError::Unavailable("refused".to_owned()));
+        assert_eq!(health.reasons(), ["the job store does not answer"]);
+        health.store_answers();
+        health.begin_drain();
+        assert_eq!(health.reasons(), ["the server is about to stop"]);
+    }
+}

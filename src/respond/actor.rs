@@ -1,0 +1,358 @@
+//! The Responder: outcomes into the store, answers to whoever waits.
+//!
+//! The store hears of an outcome first; the first result of a job is the only one that anybody
+//! sees. Jobs that end in another process are heard of through the store. Light: it waits for
+//! the store. Must not know: HTTP, which store, models.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use actix::{
+    Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient, StreamHandler,
+    WrapFuture as _,
+};
+use futures_util::stream;
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::outcome;
+use super::rate::Rate;
+use super::record::Record;
+use super::waiters::Waiters;
+use crate::batch::backoff::Backoff;
+use crate::error::Refusal;
+use crate::health::Health;
+use crate::message::{Abandoned, Awaited, Classified, Offered, Settled};
+use crate::observe::{Observer, Point};
+use crate::store::{
+    Completed, Completion, Failed, Failure, JobId, JobState, JobStore, JobView, Lease, StoreError,
+};
+use crate::ticket::{Answer, Reply, Timing};
+
+/// How often those who wait are looked up, in case a notice was lost.
+const SWEEP: Duration = Duration::from_secs(5);
+/// Most jobs looked up in one sweep, so that a sweep is no load of its own.
+const SWEPT: usize = 256;
+
+/// What the Responder is made of.
+pub struct Parts {
+    /// The truth.
+    pub store: Arc<dyn JobStore>,
+    /// Told which leases have ended.
+    pub settled: Recipient<Settled>,
+    /// How fast jobs end, read by the edge.
+    pub rate: Arc<Mutex<Rate>>,
+    /// Told whether the store answers.
+    pub health: Arc<Health>,
+    /// Told of every job's way.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Records outcomes and answers.
+pub struct Responder {
+    parts: Parts,
+    waiters: Waiters,
+    /// Jobs whose outcome is being recorded here: the store's own notice of them says nothing new.
+    recording: HashSet<JobId>,
+    /// Where the next sweep begins.
+    swept: usize,
+}
+
+/// What the store has to say about jobs that ended.
+enum Notice {
+    Ended(JobId),
+    /// Some notices were lost.
+    Lagged,
+}
+
+impl Responder {
+    /// A Responder for whom nobody waits yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts,
+            waiters: Waiters::default(),
+            recording: HashSet::new(),
+            swept: 0,
+        }
+    }
+
+    /// Asks the store how a job stands and answers if it has ended.
+    fn look_up(&mut self, id: JobId, ctx: &mut Context<Self>) {
+        let store = self.parts.store.clone();
+        let look = async move { store.job(id).await };
+        ctx.spawn(
+            look.into_actor(self)
+                .map(move |found, this, _| match found {
+                    Ok(Some(job)) => this.answer_by(&job),
+                    Ok(None) => this.refuse(id, &outcome::forgotten()),
+                    Err(error) => this.parts.health.store_fails(&error),
+                }),
+        );
+    }
+
+    /// Answers everybody who waits for a job by what the store knows of it.
+    fn answer_by(&mut self, job: &JobView) {
+        if !job.state.is_final() {
+            let content = self.waiters.take_async(job.id);
+            for ticket in content {
+                ticket.reply(Reply::Accepted(job.id, job.state));
+            }
+            return;
+        }
+        match outcome::of(job) {
+            Ok(record) => self.answer(job.id, &record),
+            Err(refusal) => self.refuse(job.id, &refusal),
+        }
+    }
+
+    fn answer(&mut self, id: JobId, record: &Record) {
+        for ticket in self.waiters.take(id) {
+            let timing = Timing {
+                decode: ticket.decode,
+                queue: Duration::from_micros(record.queue_us),
+                infer: Duration::from_micros(record.infer_us),
+            };
+            ticket.reply(Reply::Answered(Answer {
+                id,
+                predictions: record.predictions.clone(),
+                timing,
+            }));
+        }
+    }
+
+    fn refuse(&mut self, id: JobId, refusal: &Refusal) {
+        for ticket in self.waiters.take(id) {
+            ticket.reply(Reply::Refused(refusal.clone(), Some(id)));
+        }
+    }
+
+    fn recorded(&mut self, recorded: Recorded, ctx: &mut Context<Self>) {
+        let Recorded {
+            completed,
+            failed,
+            records,
+        } = recorded;
+        let mut ended = 0;
+        let mut leases = Vec::with_capacity(completed.len() + failed.len());
+        for ((lease, completed), record) in completed.into_iter().zip(&records) {
+            leases.push(lease);
+            self.recording.remove(&lease.id);
+            match completed {
+                Completed::First => {
+                    ended += 1;
+                    self.parts.observer.reached(Point::Completed, lease.id);
+                    self.answer(lease.id, record);
+                }
+                Completed::Stale => self.look_up_if_awaited(lease.id, ctx),
+            }
+        }
+        for (lease, failed) in failed {
+            leases.push(lease);
+            self.recording.remove(&lease.id);
+            match failed {
+                Failed::Again => {}
+                Failed::Dead | Failed::Stale => {
+                    ended += 1;
+                    self.look_up_if_awaited(lease.id, ctx);
+                }
+            }
+        }
+        if let Ok(mut rate) = self.parts.rate.lock() {
+            rate.count(ended, Instant::now());
+        }
+        if self.parts.settled.try_send(Settled(leases)).is_err() {
+            // It keeps them alive by heartbeats, and they have ended in the store: no harm.
+            tracing::debug!("the batcher was not told of settled leases");
+        }
+    }
+
+    fn look_up_if_awaited(&mut self, id: JobId, ctx: &mut Context<Self>) {
+        if self.waiters.has(id) && !self.recording.contains(&id) {
+            self.look_up(id, ctx);
+        }
+    }
+
+    /// Looks up some of those who wait, others the next time.
+    fn sweep(&mut self, ctx: &mut Context<Self>) {
+        let mut jobs = self.waiters.jobs();
+        jobs.sort_unstable();
+        if self.swept >= jobs.len() {
+            self.swept = 0;
+        }
+        for id in jobs.into_iter().skip(self.swept).take(SWEPT) {
+            if self.waiters.prune(id) {
+                self.cancel(id, ctx);
+            } else {
+                self.look_up_if_awaited(id, ctx);
+            }
+        }
+        self.swept += SWEPT;
+    }
+
+    /// Takes back a job that nobody waits for and nobody wanted kept.
+    fn cancel(&self, id: JobId, ctx: &mut Context<Self>) {
+        let store = self.parts.store.clone();
+        let cancel = async move { store.cancel(id).await };
+        ctx.spawn(cancel.into_actor(self).map(move |cancelled, _, _| {
+            if let Err(error) = cancelled {
+                tracing::debug!(job.id = %id, %error, "cannot cancel a job nobody waits for");
+            }
+        }));
+    }
+}
+
+/// What the store said to a batch's outcomes.
+struct Recorded {
+    completed: Vec<(Lease, Completed)>,
+    failed: Vec<(Lease, Failed)>,
+    /// One for each of `completed`.
+    records: Vec<Record>,
+}
+
+/// Records outcomes, again and again while the store does not answer: results are not thrown
+/// away, and no more work is claimed meanwhile than the mirror has room for.
+async fn record(
+    store: Arc<dyn JobStore>,
+    health: Arc<Health>,
+    done: Vec<(Completion, Record)>,
+    failures: Vec<Failure>,
+) -> Recorded {
+    let (completions, records): (Vec<Completion>, Vec<Record>) = done.into_iter().unzip();
+    let completed = persist(&health, async || store.complete(&completions).await).await;
+    let failed = persist(&health, async || store.fail(&failures).await).await;
+    Recorded {
+        completed: completions
+            .iter()
+            .map(|done| done.lease)
+            .zip(completed)
+            .collect(),
+        failed: failures
+            .iter()
+            .map(|failure| failure.lease)
+            .zip(failed)
+            .collect(),
+        records,
+    }
+}
+
+async fn persist<T>(health: &Health, ask: impl AsyncFn() -> Result<Vec<T>, StoreError>) -> Vec<T> {
+    let mut backoff = Backoff::default();
+    loop {
+        match ask().await {
+            Ok(said) => return said,
+            Err(error) => {
+                health.store_fails(&error);
+                let wait = backoff.failed();
+                tracing::warn!(%error, retry_after_ms = wait.as_millis() as u64, "cannot record outcomes");
+                tokio::time::sleep(wait).await;
+            }
+        }
+    }
+}
+
+impl Actor for Responder {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let notices = stream::unfold(self.parts.store.ended(), next_notice);
+        ctx.add_stream(notices);
+        ctx.run_interval(SWEEP, Self::sweep);
+    }
+}
+
+async fn next_notice(
+    mut ended: broadcast::Receiver<JobId>,
+) -> Option<(Notice, broadcast::Receiver<JobId>)> {
+    match ended.recv().await {
+        Ok(id) => Some((Notice::Ended(id), ended)),
+        Err(RecvError::Lagged(_)) => Some((Notice::Lagged, ended)),
+        Err(RecvError::Closed) => None,
+    }
+}
+
+impl StreamHandler<Notice> for Responder {
+    fn handle(&mut self, notice: Notice, ctx: &mut Self::Context) {
+        match notice {
+            Notice::Ended(id) => self.look_up_if_awaited(id, ctx),
+            Notice::Lagged => self.sweep(ctx),
+        }
+    }
+
+    /// A store that ends its notices has been closed; those who wait are still answered.
+    fn finished(&mut self, _: &mut Self::Context) {}
+}
+
+impl Handler<Awaited> for Responder {
+    type Result = ();
+
+    fn handle(&mut self, Awaited { keep, ticket }: Awaited, _: &mut Self::Context) {
+        self.waiters.add(ticket, keep);
+    }
+}
+
+impl Handler<Offered> for Responder {
+    type Result = ();
+
+    fn handle(&mut self, Offered { id, outcome }: Offered, ctx: &mut Self::Context) {
+        match outcome {
+            Ok(job) if job == id => {
+                for ticket in self.waiters.take_async(id) {
+                    ticket.reply(Reply::Accepted(id, JobState::Queued));
+                }
+                if self.waiters.prune(id) {
+                    self.cancel(id, ctx);
+                }
+            }
+            Ok(job) => {
+                self.waiters.move_to(id, job);
+                self.look_up(job, ctx);
+            }
+            Err(error) => {
+                for ticket in self.waiters.take(id) {
+                    ticket.refuse(Refusal::from(&error));
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Classified> for Responder {
+    type Result = ();
+
+    fn handle(&mut self, Classified { jobs, infer }: Classified, ctx: &mut Self::Context) {
+        let mut done = Vec::new();
+        let mut failures = Vec::new();
+        for scored in jobs {
+            let lease = scored.job.lease;
+            self.recording.insert(lease.id);
+            match scored.outcome {
+                Ok(predictions) => {
+                    let record = Record::new(predictions, scored.job.queued, infer);
+                    let result = record.to_bytes();
+                    done.push((Completion { lease, result }, record));
+                }
+                Err(reason) => failures.push(Failure { lease, reason }),
+            }
+        }
+        let recording = record(
+            self.parts.store.clone(),
+            self.parts.health.clone(),
+            done,
+            failures,
+        );
+        ctx.spawn(recording.into_actor(self).map(|recorded, this, ctx| {
+            this.recorded(recorded, ctx);
+        }));
+    }
+}
+
+impl Handler<Abandoned> for Responder {
+    type Result = ();
+
+    fn handle(&mut self, Abandoned { id, keep }: Abandoned, ctx: &mut Self::Context) {
+        if let Some(unwanted) = self.waiters.forget(id, keep) {
+            self.cancel(unwanted, ctx);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! An answer as the store keeps it: JSON, so that any process of any version can read it.
+//!
+//! Must not know: stores, actors.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::classify::top::Prediction;
+
+/// What is kept of an answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Labels, the most probable first.
+    pub predictions: Vec<Prediction>,
+    /// Microseconds from arrival to the model.
+    pub queue_us: u64,
+    /// Microseconds in the model.
+    pub infer_us: u64,
+}
+
+impl Record {
+    /// Puts an answer together.
+    #[must_use]
+    pub fn new(predictions: Vec<Prediction>, queue: Duration, infer: Duration) -> Self {
+        let us = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        Self {
+            predictions,
+            queue_us: us(queue),
+            infer_us: us(infer),
+        }
+    }
+
+    /// The bytes to keep.
+    #[must_use]
+    pub fn to_bytes(&self) -> Bytes {
+        // Strings and numbers always serialise; what is not a number becomes null.
+        Bytes::from(serde_json::to_vec(self).unwrap_or_default())
+    }
+
+    /// Reads what was kept; `None` if another version wrote something else.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_the_store_to_the_last_bit() {
+        let predictions = vec![Prediction {
+            label: "beagle".to_owned(),
+            probability: 0.946_154_65,
+        }];
+        let record = Record::new(
+            predictions,
+            Duration::from_micros(1500),
+            Duration::from_millis(90),
+        );
+        assert_eq!(Record::from_bytes(&record.to_bytes()), Some(record));
+        assert_eq!(Record::from_bytes(b"\x80\x04"), None);
+    }
+}

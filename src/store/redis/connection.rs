@@ -1,0 +1,270 @@
+//! The connections that all calls share: kept by the store's own thread, renewed when it breaks.
+//!
+//! A call never waits for Redis to come back: while there is no connection it is refused at once,
+//! only the first attempt after a break is waited for. Must not know: keys, scripts, jobs.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
+    PushInfo, PushKind, RedisError,
+};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::store::StoreError;
+
+/// Longest time to connect and sign in.
+const CONNECT: Duration = Duration::from_secs(1);
+/// Longest time for an answer. No blocking command runs on any of these connections.
+const ANSWER: Duration = Duration::from_secs(2);
+/// A connection that lasted this long was a good one.
+const GOOD: Duration = Duration::from_secs(1);
+
+/// The place of a Redis and the way there.
+#[derive(Clone)]
+pub(super) struct Server {
+    client: Client,
+    /// Without secrets: `127.0.0.1:6379/0`.
+    pub(super) place: String,
+}
+
+/// The shared connection, as it stands.
+#[derive(Clone)]
+pub(super) struct Link {
+    state: watch::Receiver<State>,
+    broken: mpsc::Sender<u64>,
+}
+
+/// A connection for one call.
+pub(super) struct Line {
+    pub(super) connection: MultiplexedConnection,
+    number: u64,
+    broken: mpsc::Sender<u64>,
+}
+
+/// Delays between attempts: each twice the one before, up to a bound, with chance in them so that
+/// not all processes come at once.
+pub(super) struct Backoff {
+    next: Duration,
+}
+
+/// Keeps a [`Link`] up; runs in the store's own thread.
+pub(super) struct Keeper {
+    server: Server,
+    state: watch::Sender<State>,
+    broken: mpsc::Receiver<u64>,
+}
+
+#[derive(Clone)]
+enum State {
+    Connecting,
+    Up(u64, MultiplexedConnection),
+    Down(String),
+    Closed,
+}
+
+impl Server {
+    /// Reads `redis://`, `rediss://`, `redis+unix://` and `unix://` addresses.
+    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
+        // The text of the crate's error has no part of the address, which may hold a password.
+        let wrong = |error: RedisError| {
+            StoreError::Unusable(format!(
+                "the address of Redis is wrong ({error}): give it as \
+                 redis://[user:password@]host[:port][/db] or unix:///path"
+            ))
+        };
+        let info = url.into_connection_info().map_err(wrong)?;
+        // With this protocol the library says at once when a connection breaks.
+        let settings = info
+            .redis_settings()
+            .clone()
+            .set_protocol(ProtocolVersion::RESP3);
+        let place = match info.addr() {
+            ConnectionAddr::Unix(path) => format!("{} db {}", path.display(), settings.db()),
+            ConnectionAddr::TcpTls { host, port, .. } => {
+                // Whether another part of the program has chosen one does not matter.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                format!("{host}:{port}/{} (TLS)", settings.db())
+            }
+            addr => format!("{addr}/{}", settings.db()),
+        };
+        let client = Client::open(info.set_redis_settings(settings)).map_err(wrong)?;
+        Ok(Self { client, place })
+    }
+
+    /// A new connection, and what Redis says on it unasked.
+    pub(super) async fn connect(
+        &self,
+    ) -> Result<(MultiplexedConnection, mpsc::UnboundedReceiver<PushInfo>), RedisError> {
+        let (tell, told) = mpsc::unbounded_channel();
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT))
+            .set_response_timeout(Some(ANSWER))
+            .set_push_sender(tell);
+        let connecting = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        match timeout(CONNECT, connecting).await {
+            Ok(connected) => connected.map(|connection| (connection, told)),
+            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        }
+    }
+
+    /// The link to it and the keeper that must run.
+    pub(super) fn link(&self) -> (Link, Keeper) {
+        let (state, seen) = watch::channel(State::Connecting);
+        let (tell, broken) = mpsc::channel(16);
+        let link = Link {
+            state: seen,
+            broken: tell,
+        };
+        let keeper = Keeper {
+            server: self.clone(),
+            state,
+            broken,
+        };
+        (link, keeper)
+    }
+}
+
+impl Link {
+    /// The connection for a call.
+    pub(super) async fn line(&self) -> Result<Line, StoreError> {
+        let mut state = self.state.clone();
+        let settled = state.wait_for(|state| !matches!(state, State::Connecting));
+        let settled = match timeout(ANSWER, settled).await {
+            Ok(Ok(state)) => (*state).clone(),
+            Ok(Err(_)) => State::Closed,
+            Err(_) => State::Down("no connection yet".to_owned()),
+        };
+        match settled {
+            State::Up(number, connection) => Ok(Line {
+                connection,
+                number,
+                broken: self.broken.clone(),
+            }),
+            State::Closed => Err(StoreError::Unavailable("it was closed".to_owned())),
+            State::Down(reason) => Err(StoreError::Unavailable(reason)),
+            State::Connecting => Err(StoreError::Unavailable("no connection yet".to_owned())),
+        }
+    }
+
+    /// Waits until the keeper has ended: every call is refused from then on.
+    pub(super) async fn closed(&self) {
+        let mut state = self.state.clone();
+        // An error says that the keeper is gone, which is the same.
+        let _ = state.wait_for(|state| matches!(state, State::Closed)).await;
+    }
+}
+
+impl Line {
+    /// What a failed call means, and has the connection renewed if it is that.
+    pub(super) fn lost(&self, error: &RedisError) -> StoreError {
+        if error.is_timeout() || error.is_unrecoverable_error() {
+            // If nobody takes it, the keeper has enough to do already.
+            let _ = self.broken.try_send(self.number);
+        }
+        unavailable(error)
+    }
+}
+
+impl Keeper {
+    /// Connects, and again whenever the connection breaks; ends never.
+    pub(super) async fn keep(mut self) {
+        let mut backoff = Backoff::new();
+        let mut number = 0;
+        loop {
+            match self.server.connect().await {
+                Ok((connection, told)) => {
+                    number += 1;
+                    self.state.send_replace(State::Up(number, connection));
+                    let since = Instant::now();
+                    self.until_broken(number, told).await;
+                    tracing::warn!(store.place = %self.server.place, "redis connection lost");
+                    self.state.send_replace(State::Connecting);
+                    if since.elapsed() >= GOOD {
+                        backoff = Backoff::new();
+                    } else {
+                        sleep(backoff.next()).await;
+                    }
+                }
+                Err(error) => {
+                    self.state.send_replace(State::Down(reason(&error)));
+                    sleep(backoff.next()).await;
+                }
+            }
+        }
+    }
+
+    async fn until_broken(&mut self, number: u64, mut told: mpsc::UnboundedReceiver<PushInfo>) {
+        loop {
+            tokio::select! {
+                push = told.recv() => {
+                    if push.is_none_or(|push| push.kind == PushKind::Disconnection) {
+                        return;
+                    }
+                }
+                broken = self.broken.recv() => {
+                    // An older number is of a connection that is gone already.
+                    if broken.is_none_or(|broken| broken == number) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.state.send_replace(State::Closed);
+    }
+}
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LAST: Duration = Duration::from_millis(800);
+
+    pub(super) fn new() -> Self {
+        Self { next: Self::FIRST }
+    }
+
+    /// The next delay, between half and all of what it would be without chance.
+    pub(super) fn next(&mut self) -> Duration {
+        let whole = self.next;
+        self.next = (whole * 2).min(Self::LAST);
+        // The standard library's hash seeds are its one source of chance.
+        let chance = RandomState::new().hash_one(0) % 1000;
+        whole / 2 + whole / 2 * u32::try_from(chance).unwrap_or(0) / 1000
+    }
+}
+
+/// What a call that failed means to who called.
+pub(super) fn unavailable(error: &RedisError) -> StoreError {
+    StoreError::Unavailable(reason(error))
+}
+
+fn reason(error: &RedisError) -> String {
+    // A transaction's error is that of the first command that failed.
+    let first = error.clone().into_server_errors();
+    let first = first.as_deref().and_then(<[_]>::first);
+    let plain = match first.map(|(_, error)| error.code()) {
+        Some("OOM") => "Redis is at its maxmemory: free some, or raise it above the queue's bytes",
+        Some("LOADING") => "Redis is still loading its data",
+        Some("BUSY") => "Redis is busy with another client's script",
+        Some("READONLY") => "this Redis is a replica: give the address of the primary",
+        Some("MISCONF") => "Redis cannot write to its disk and refuses changes: look at its log",
+        Some("NOAUTH" | "WRONGPASS") => "Redis refused the user or password",
+        Some("NOPERM") => "the user of Redis may not run a command that is needed",
+        _ if error.kind() == ErrorKind::AuthenticationFailed => {
+            "Redis refused the user or password"
+        }
+        _ if error.is_timeout() => "Redis did not answer in time",
+        _ if error.is_connection_refusal() => "nothing listens at the address of Redis",
+        _ => return format!("Redis: {error}"),
+    };
+    plain.to_owned()
+}

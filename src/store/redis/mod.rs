@@ -1,0 +1,268 @@
+//! The store in Redis: many processes, on as many machines, share one queue.
+//!
+//! In the order of the flow: `connection` is the way there, `keys` what is kept, `scripts`
+//! how it changes (one Lua script for each transition), `accept` how jobs come in, `claim` how
+//! they are taken, `reclaim` how they come back, `look` what is seen of them, `reply` how it
+//! is read; `presence` and `news` run in a thread of the store's own; `doctor` looks at
+//! Redis itself.
+//!
+//! A job is in the stream of its priority from its arrival to its end, pending there while
+//! somebody holds it. Who holds it, and since which claim, is in its hash; the hash decides,
+//! because Redis lets anybody acknowledge anything.
+//!
+//! Needs Redis 7.0 or Valkey, one primary. Must not know: actors, HTTP, tickets, what pixels and
+//! results mean.
+
+mod connection;
+mod keys;
+mod scripts;
+mod reply;
+mod accept;
+mod claim;
+mod reclaim;
+mod look;
+mod presence;
+mod news;
+mod doctor;
+
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::{broadcast, watch};
+
+use super::recent::Recent;
+use super::{
+    Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding, JobId,
+    JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError, StoreLimits, Tended,
+    UnixMillis,
+};
+use accept::Accepted;
+use claim::Claimer;
+use connection::{Link, Server};
+use news::News;
+use presence::{Claims, Thread, Work};
+use scripts::{Call, Scripts};
+
+/// Longest time that [`RedisStore::open`] waits.
+const OPEN: Duration = Duration::from_secs(5);
+
+/// Bytes of pixels that this process need not read back.
+const RECENT: u64 = 64 << 20;
+
+/// Names of ended jobs that a slow listener may be behind.
+const ENDED: usize = 4096;
+
+/// A durable queue in Redis. See the [module](self).
+pub struct RedisStore {
+    link: Link,
+    /// Another one for pixels, so that a lease is never late because of them.
+    bulk: Link,
+    scripts: Arc<Scripts>,
+    claims: Arc<Claims>,
+    limits: StoreLimits,
+    consumer: String,
+    recent: Mutex<Recent>,
+    bell: watch::Sender<()>,
+    ended: broadcast::Sender<JobId>,
+    description: Description,
+    thread: Mutex<Option<Thread>>,
+}
+
+impl RedisStore {
+    /// Opens the queue at an address: `redis://`, `rediss://`, `redis+unix://` or `unix://`, with
+    /// user, password and database as usual.
+    ///
+    /// Blocks until Redis has answered, at most 5 s; needs no runtime, starts a thread.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if it cannot be reached or refuses; [`StoreError::Unusable`]
+    /// for a wrong address, a Redis that is too old, or data of another version of Beagle.
+    pub fn open(url: &str, limits: StoreLimits) -> Result<Self, StoreError> {
+        let server = Server::parse(url)?;
+        let (link, keeper) = server.link();
+        let (bulk, bulk_keeper) = server.link();
+        let scripts = Arc::new(Scripts::new(&limits));
+        let claims = Arc::new(Claims::default());
+        let consumer = keys::consumer();
+        let (bell, _) = watch::channel(());
+        let (ended, _) = broadcast::channel(ENDED);
+        let (tell, told) = mpsc::sync_channel(1);
+        let place = format!("redis {}", server.place);
+        let work = Work {
+            keepers: [keeper, bulk_keeper],
+            news: News {
+                server,
+                ended: ended.clone(),
+                bell: bell.clone(),
+            },
+            link: link.clone(),
+            scripts: Arc::clone(&scripts),
+            claims: Arc::clone(&claims),
+            consumer: consumer.clone(),
+            greeted: tell,
+        };
+        let thread = work.begin()?;
+        let late = || StoreError::Unavailable("Redis did not answer in time".to_owned());
+        let durability = told.recv_timeout(OPEN).map_err(|_| late())??;
+        Ok(Self {
+            link,
+            bulk,
+            scripts,
+            claims,
+            limits,
+            consumer,
+            recent: Mutex::new(Recent::new(RECENT)),
+            bell,
+            ended,
+            description: Description { place, durability },
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+}
+
+#[async_trait]
+impl JobStore for RedisStore {
+    async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError> {
+        let offered = accept::offer(&self.bulk, &self.scripts, &self.limits, &job);
+        match offered.await? {
+            Accepted::New => {
+                let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+                recent.insert(job.id, job.pixels);
+                Ok(Enqueued::Accepted)
+            }
+            // What it was offered with now may differ; the first offer stands.
+            Accepted::Known => Ok(Enqueued::Accepted),
+            Accepted::Existing(id) => Ok(Enqueued::Existing(id)),
+        }
+    }
+
+    async fn claim(&self, room: usize) -> Result<Vec<Claimed>, StoreError> {
+        let claimer = Claimer {
+            link: &self.link,
+            bulk: &self.bulk,
+            scripts: &self.scripts,
+            claims: &self.claims,
+            recent: &self.recent,
+            bell: &self.bell,
+            consumer: &self.consumer,
+        };
+        claimer.claim(room).await
+    }
+
+    async fn start(&self, leases: &[Lease]) -> Result<Vec<Start>, StoreError> {
+        let call = with_leases(self.scripts.call(&self.scripts.start), leases);
+        let answers: Vec<u8> = call.run(&self.link).await?;
+        let start = |answer| if answer == 1 { Start::Run } else { Start::Gone };
+        Ok(answers.into_iter().map(start).collect())
+    }
+
+    async fn heartbeat(&self, leases: &[Lease]) -> Result<(), StoreError> {
+        let call = self
+            .scripts
+            .call(&self.scripts.heartbeat)
+            .arg(&self.consumer);
+        with_leases(call, leases).run(&self.link).await
+    }
+
+    async fn complete(&self, done: &[Completion]) -> Result<Vec<Completed>, StoreError> {
+        let mut call = self.scripts.call(&self.scripts.complete);
+        for one in done {
+            call = with_leases(call, &[one.lease]).arg(&one.result[..]);
+        }
+        let answers: Vec<u8> = call.run(&self.link).await?;
+        let completed = |answer| match answer {
+            1 => Completed::First,
+            _ => Completed::Stale,
+        };
+        Ok(answers.into_iter().map(completed).collect())
+    }
+
+    async fn fail(&self, failed: &[Failure]) -> Result<Vec<Failed>, StoreError> {
+        let mut call = self.scripts.call(&self.scripts.fail);
+        for one in failed {
+            call = with_leases(call, &[one.lease]).arg(&one.reason);
+        }
+        let answers: Vec<String> = call.run(&self.link).await?;
+        let became = |answer: String| match &answer[..] {
+            "again" => Failed::Again,
+            "dead" => Failed::Dead,
+            _ => Failed::Stale,
+        };
+        Ok(answers.into_iter().map(became).collect())
+    }
+
+    async fn release(&self, leases: &[Lease]) -> Result<(), StoreError> {
+        let call = with_leases(self.scripts.call(&self.scripts.release), leases);
+        call.run(&self.link).await
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<Option<JobState>, StoreError> {
+        let call = self.scripts.call(&self.scripts.cancel).arg(id.to_string());
+        let state: Option<String> = call.run(&self.link).await?;
+        state.as_deref().map(reply::state).transpose()
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<JobView>, StoreError> {
+        look::job(&self.link, id).await
+    }
+
+    fn ended(&self) -> broadcast::Receiver<JobId> {
+        self.ended.subscribe()
+    }
+
+    async fn tend(&self) -> Result<Tended, StoreError> {
+        reclaim::tend(&self.link, &self.scripts).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        look::stats(&self.link, &self.scripts).await
+    }
+
+    async fn list(
+        &self,
+        state: Option<JobState>,
+        limit: usize,
+    ) -> Result<Vec<JobView>, StoreError> {
+        look::list(&self.link, state, limit).await
+    }
+
+    async fn retry(&self, id: JobId, deadline: UnixMillis) -> Result<bool, StoreError> {
+        accept::retry(&self.link, &self.scripts, &self.limits, id, deadline).await
+    }
+
+    async fn purge(&self, state: JobState) -> Result<u64, StoreError> {
+        reclaim::purge(&self.link, &self.scripts, state).await
+    }
+
+    async fn doctor(&self) -> Result<Vec<Finding>, StoreError> {
+        doctor::examine(&self.link, &self.scripts, &self.limits).await
+    }
+
+    fn description(&self) -> Description {
+        self.description.clone()
+    }
+
+    async fn close(&self) -> Result<(), StoreError> {
+        let call = self.scripts.call(&self.scripts.close).arg(&self.consumer);
+        let handed_back = call.run(&self.link).await;
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        drop(thread);
+        self.link.closed().await;
+        self.bulk.closed().await;
+        // Waiting claims look once more, and find it closed.
+        self.bell.send_replace(());
+        handed_back
+    }
+}
+
+fn with_leases<'a>(mut call: Call<'a>, leases: &[Lease]) -> Call<'a> {
+    for lease in leases {
+        call = call.arg(lease.id.to_string()).arg(lease.fence);
+    }
+    call
+}

@@ -1,0 +1,76 @@
+//! Decisions that every store takes alike, as functions of their arguments.
+//!
+//! Must not know: any particular store, the clock.
+
+use super::{StoreError, StoreLimits, UnixMillis};
+
+/// Whether a job of so many bytes may join `jobs` others that have `bytes`.
+pub(crate) fn admit(
+    limits: &StoreLimits,
+    jobs: u64,
+    bytes: u64,
+    more: u64,
+) -> Result<(), StoreError> {
+    if jobs >= limits.max_jobs {
+        let limit = limits.max_jobs;
+        return Err(StoreError::TooManyJobs { jobs, limit });
+    }
+    if bytes.saturating_add(more) > limits.max_bytes {
+        let limit = limits.max_bytes;
+        return Err(StoreError::TooManyBytes { bytes, limit });
+    }
+    Ok(())
+}
+
+/// Until when the outcome of a job is kept that ended now, and whose key lives until `key`.
+pub(crate) fn keep_until(
+    limits: &StoreLimits,
+    now: UnixMillis,
+    key: Option<UnixMillis>,
+) -> UnixMillis {
+    let result = now.after(limits.result_ttl);
+    key.map_or(result, |key| key.max(result))
+}
+
+/// Why a job is a dead letter whose runner died, or lost its lease, each time.
+pub(crate) fn died_each_time(attempts: u32) -> String {
+    format!("whoever ran it died or lost its lease, at each of {attempts} attempts")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn limits() -> StoreLimits {
+        StoreLimits {
+            max_jobs: 2,
+            max_bytes: 10,
+            result_ttl: Duration::from_millis(100),
+            ..StoreLimits::default()
+        }
+    }
+
+    #[test]
+    fn bounds_are_reached_and_not_passed() {
+        assert_eq!(admit(&limits(), 1, 4, 6), Ok(()));
+        let jobs = StoreError::TooManyJobs { jobs: 2, limit: 2 };
+        assert_eq!(admit(&limits(), 2, 0, 0), Err(jobs));
+        let bytes = StoreError::TooManyBytes {
+            bytes: 4,
+            limit: 10,
+        };
+        assert_eq!(admit(&limits(), 1, 4, 7), Err(bytes.clone()));
+        assert_eq!(admit(&limits(), 1, 4, u64::MAX), Err(bytes));
+    }
+
+    #[test]
+    fn an_outcome_lives_as_long_as_its_key_and_at_least_its_own_time() {
+        let now = UnixMillis(1_000);
+        assert_eq!(keep_until(&limits(), now, None), UnixMillis(1_100));
+        let key = |until| keep_until(&limits(), now, Some(UnixMillis(until)));
+        assert_eq!(key(5_000), UnixMillis(5_000));
+        assert_eq!(key(1_050), UnixMillis(1_100));
+    }
+}

@@ -1,0 +1,16 @@
+//! The whole server over HTTP, on a model that does as the picture says.
+
+mod app;
+#[path = "../fake/mod.rs"]
+mod fake;
+mod faults;
+mod jobs;
+mod limits;
+mod predict;
+mod shutdown;
+mod waiting;
+
+use std::time::Duration;
+
+/// Nothing here takes so long; what does has failed.
+const GUARD: Duration = Duration::from_secs(30);

@@ -1,0 +1,153 @@
+//! Both embedded stores, asked the same things in any order, answer alike.
+//!
+//! The contract says what each promise is; this finds what no rule thought of.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use beagle::store::memory::MemoryStore;
+use beagle::store::{
+    Claimed, JobId, JobState, JobStore, JobView, Lease, NewJob, Priority, StoreLimits, UnixMillis,
+};
+use bytes::Bytes;
+
+use crate::contract::Lab;
+use crate::fixture::{NEVER, completion, failure, job, keyed, limits, soon};
+use crate::sqlite::SqliteLab;
+
+/// A run of choices that is the same for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    /// A number below `sides`.
+    fn roll(&mut self, sides: usize) -> usize {
+        // Knuth's constants for a linear congruential generator.
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
+        self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % sides
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> Option<T> {
+        (!from.is_empty()).then(|| from[self.roll(from.len())])
+    }
+}
+
+#[tokio::test]
+async fn memory_and_sqlite_agree_whatever_is_asked() {
+    for seed in 0..8 {
+        let lab = SqliteLab::new().await;
+        let limits = StoreLimits {
+            max_jobs: 12,
+            max_bytes: 120,
+            max_dead: 3,
+            ..limits()
+        };
+        let memory = MemoryStore::new(limits.clone());
+        let sqlite = lab.open(limits).await;
+        agree(&memory, &*sqlite, Dice(seed)).await;
+    }
+}
+
+async fn agree(memory: &dyn JobStore, sqlite: &dyn JobStore, mut dice: Dice) {
+    let mut ids: Vec<JobId> = vec![JobId::new()];
+    let mut leases: Vec<Lease> = Vec::new();
+    for step in 0..400 {
+        /// Asks both and compares.
+        macro_rules! both {
+            ($method:ident $(, $arg:expr)*) => {{
+                let wanted = memory.$method($($arg),*).await;
+                let got = sqlite.$method($($arg),*).await;
+                assert_eq!(got, wanted, "step {step}: {}", stringify!($method));
+                got
+            }};
+        }
+        let id = dice.pick(&ids).unwrap();
+        let lease = dice.pick(&leases);
+        match (dice.roll(12), lease) {
+            (0..=2, _) => {
+                let job = any_job(&mut dice);
+                ids.push(job.id);
+                let _ = both!(enqueue, job.clone());
+            }
+            (3 | 4, _) => {
+                let room = 1 + dice.roll(3);
+                if let Some(wanted) = claim_now(memory, room).await {
+                    let got = soon(sqlite.claim(room)).await.unwrap();
+                    assert_eq!(got, wanted, "step {step}: claim");
+                    leases.extend(got.iter().map(|job| job.lease));
+                } else {
+                    // What a claim in vain did to expired jobs, a tending does here.
+                    sqlite.tend().await.unwrap();
+                    memory.tend().await.unwrap();
+                }
+            }
+            (5 | 6, Some(lease)) => drop(both!(start, &[lease])),
+            (7, Some(lease)) => drop(both!(complete, &[completion(lease, "a dog")])),
+            (8, Some(lease)) => drop(both!(fail, &[failure(lease, "no")])),
+            (9, Some(lease)) => drop(both!(release, &[lease])),
+            (10, _) => match dice.roll(4) {
+                0 => drop(both!(cancel, id)),
+                1 => drop(both!(retry, id, UnixMillis::now().after(NEVER))),
+                2 => drop(both!(tend)),
+                _ => {
+                    if let Some(state) = dice.pick(&JobState::ALL).filter(|_| dice.roll(4) == 0) {
+                        let _ = both!(purge, state);
+                    }
+                }
+            },
+            _ => {
+                let _ = both!(stats);
+                let state = dice.pick(&JobState::ALL).filter(|_| dice.roll(2) == 0);
+                let wanted = memory.list(state, 50).await.unwrap();
+                let got = sqlite.list(state, 50).await.unwrap();
+                assert_eq!(timeless(got), timeless(wanted), "step {step}: list");
+            }
+        }
+    }
+    for id in ids {
+        let wanted = memory.job(id).await.unwrap();
+        let got = sqlite.job(id).await.unwrap();
+        assert_eq!(
+            timeless(got.into_iter().collect()),
+            timeless(wanted.into_iter().collect())
+        );
+    }
+}
+
+fn any_job(dice: &mut Dice) -> NewJob {
+    let named = match dice.roll(3) {
+        0 => keyed(["a", "b", "c"][dice.roll(3)], ["x", "y"][dice.roll(2)]),
+        _ => job(),
+    };
+    let far = UnixMillis::now().after(NEVER);
+    NewJob {
+        pixels: Bytes::from(vec![7; 1 + dice.roll(20)]),
+        priority: Priority::ALL[dice.roll(3)],
+        created: UnixMillis(dice.roll(1_000) as u64),
+        deadline: if dice.roll(6) == 0 {
+            UnixMillis(1)
+        } else {
+            far
+        },
+        ..named
+    }
+}
+
+/// What there is to claim, if there is something.
+async fn claim_now(store: &dyn JobStore, room: usize) -> Option<Vec<Claimed>> {
+    let mut claim = pin!(store.claim(room));
+    match poll_fn(|context| Poll::Ready(claim.as_mut().poll(context))).await {
+        Poll::Ready(claimed) => Some(claimed.unwrap()),
+        Poll::Pending => None,
+    }
+}
+
+/// Jobs that ended in the same order did not end in the same millisecond.
+fn timeless(views: Vec<JobView>) -> Vec<JobView> {
+    let same = |view: JobView| JobView {
+        finished: view.finished.map(|_| UnixMillis(0)),
+        ..view
+    };
+    views.into_iter().map(same).collect()
+}

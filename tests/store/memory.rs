@@ -1,0 +1,27 @@
+//! The store in memory under the contract.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use beagle::store::memory::MemoryStore;
+use beagle::store::{JobStore, StoreLimits};
+
+use crate::contract::{Lab, every_store};
+
+every_store!(MemoryLab);
+
+/// Makes stores in memory; each is a queue of its own.
+struct MemoryLab;
+
+impl MemoryLab {
+    async fn new() -> Self {
+        Self
+    }
+}
+
+#[async_trait]
+impl Lab for MemoryLab {
+    async fn open(&self, limits: StoreLimits) -> Arc<dyn JobStore> {
+        Arc::new(MemoryStore::new(limits))
+    }
+}

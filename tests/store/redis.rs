@@ -1,0 +1,46 @@
+//! The store in Redis under the contract, and what is Redis' own: it dies, forgets, fills up, and
+//! is shared by many processes.
+//!
+//! Each store value stands for a process: it has a consumer, a thread and connections of its own.
+
+mod faults;
+mod memory_use;
+mod opening;
+mod sharing;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use beagle::store::redis::RedisStore;
+use beagle::store::{JobStore, StoreLimits};
+
+use crate::contract::{Lab, durable_store, every_store};
+use crate::redis_server::RedisServer;
+
+every_store!(RedisLab);
+durable_store!(RedisLab);
+
+/// A Redis for each test.
+struct RedisLab {
+    server: RedisServer,
+}
+
+impl RedisLab {
+    async fn new() -> Self {
+        Self {
+            server: RedisServer::start(),
+        }
+    }
+}
+
+#[async_trait]
+impl Lab for RedisLab {
+    async fn open(&self, limits: StoreLimits) -> Arc<dyn JobStore> {
+        Arc::new(open(&self.server, limits))
+    }
+}
+
+/// A process' store in this Redis.
+fn open(server: &RedisServer, limits: StoreLimits) -> RedisStore {
+    RedisStore::open(&server.url(), limits).unwrap()
+}

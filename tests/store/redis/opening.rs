@@ -1,0 +1,162 @@
+//! What opening finds, refuses and says; what the doctor finds.
+
+use beagle::store::redis::RedisStore;
+use beagle::store::{JobStore, Severity, StoreError};
+
+use super::open;
+use crate::fixture::{accept, finish_one, job, keyed, limits};
+use crate::redis_server::RedisServer;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_password_opens_and_is_never_said() {
+    let server = RedisServer::start_with(&["--requirepass", "sesame"]);
+    let url = |password: &str| server.url().replace("//", &format!("//:{password}@"));
+    let store = RedisStore::open(&format!("{}3", url("sesame")), limits()).unwrap();
+    let place = store.description().place;
+    assert!(
+        place.ends_with("/3") && !place.contains("sesame"),
+        "{place}"
+    );
+    accept(&store, job()).await;
+
+    match RedisStore::open(&url("wrong-one"), limits()) {
+        Err(StoreError::Unavailable(reason)) => {
+            assert!(
+                reason.contains("password") && !reason.contains("wrong-one"),
+                "{reason}"
+            );
+        }
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("a wrong password opened it"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_unix_socket_is_a_way_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("redis.sock");
+    let socket = socket.to_str().unwrap();
+    let _server = RedisServer::start_with(&["--unixsocket", socket]);
+    for scheme in ["unix", "redis+unix"] {
+        let store = RedisStore::open(&format!("{scheme}://{socket}?db=2"), limits()).unwrap();
+        let id = accept(&store, job()).await;
+        assert_eq!(finish_one(&store, "a dog").await, id);
+        assert!(store.description().place.contains(socket));
+    }
+}
+
+#[test]
+fn a_wrong_address_is_refused_without_repeating_it() {
+    for url in [
+        "",
+        "127.0.0.1",
+        "http://:sesame@host/",
+        "redis://:sesame@host:port/",
+    ] {
+        match RedisStore::open(url, limits()) {
+            Err(StoreError::Unusable(reason)) => {
+                assert!(
+                    reason.contains("redis://") && !reason.contains("sesame"),
+                    "{reason}"
+                );
+            }
+            Err(other) => panic!("{url}: {other:?}"),
+            Ok(_) => panic!("{url} opened"),
+        }
+    }
+}
+
+#[test]
+fn an_address_where_nothing_listens_is_not_available() {
+    let mut server = RedisServer::start();
+    server.kill();
+    match RedisStore::open(&server.url(), limits()) {
+        Err(StoreError::Unavailable(reason)) => assert!(reason.contains("listens"), "{reason}"),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it opened"),
+    }
+}
+
+#[test]
+fn a_queue_of_another_schema_is_not_touched() {
+    let server = RedisServer::start();
+    server.run::<()>("HSET {beagle:0}:meta schema 999");
+    match RedisStore::open(&server.url(), limits()) {
+        Err(StoreError::Unusable(reason)) => assert!(reason.contains("999"), "{reason}"),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it opened"),
+    }
+    let keys: Vec<String> = server.run("KEYS *");
+    assert_eq!(keys, ["{beagle:0}:meta"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_finds_what_loses_jobs() {
+    let server = RedisServer::start();
+    server.run::<()>("CONFIG SET appendonly no");
+    server.run::<()>("CONFIG SET maxmemory-policy allkeys-lru");
+    server.run::<()>("CONFIG SET maxmemory 1000000000");
+    let store = open(&server, beagle::store::StoreLimits::default());
+    assert!(store.description().durability.contains("not of Redis"));
+    let severity = |findings: &[beagle::store::Finding], check: &str| {
+        let one = findings.iter().find(|finding| finding.check == check);
+        one.unwrap_or_else(|| panic!("no {check}")).severity
+    };
+    let sick = store.doctor().await.unwrap();
+    assert_eq!(severity(&sick, "appendonly"), Severity::Danger);
+    assert_eq!(severity(&sick, "maxmemory-policy"), Severity::Danger);
+    assert_eq!(severity(&sick, "maxmemory"), Severity::Warning);
+    assert_eq!(severity(&sick, "group"), Severity::Fine);
+
+    server.run::<()>("DEL {beagle:0}:s:low");
+    assert_eq!(
+        severity(&store.doctor().await.unwrap(), "group"),
+        Severity::Warning
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_hides_its_configuration_is_a_warning() {
+    let server = RedisServer::start_with(&["--rename-command", "CONFIG", ""]);
+    let store = open(&server, limits());
+    let findings = store.doctor().await.unwrap();
+    let hidden = findings
+        .iter()
+        .find(|finding| finding.check == "config")
+        .unwrap();
+    assert_eq!(hidden.severity, Severity::Warning);
+    assert!(hidden.message.contains("noeviction"));
+    accept(&store, job()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refused_or_known_leaves_no_pixels_behind() {
+    let server = RedisServer::start();
+    let small = beagle::store::StoreLimits {
+        max_jobs: 1,
+        ..limits()
+    };
+    let store = open(&server, small);
+    let first = keyed("order 1", "a");
+    accept(&store, first.clone()).await;
+    accept(&store, first.clone()).await;
+    store.enqueue(keyed("order 1", "a")).await.unwrap();
+    store.enqueue(keyed("order 1", "b")).await.unwrap_err();
+    store.enqueue(job()).await.unwrap_err();
+    let pixels = format!("{{beagle:0}}:p:{}", first.id);
+    assert_eq!(
+        server.run::<Vec<String>>("KEYS {beagle:0}:up:*"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        server.run::<Vec<String>>("KEYS {beagle:0}:p:*"),
+        vec![pixels.clone()]
+    );
+    assert_eq!(server.run::<i64>(&format!("TTL {pixels}")), -1);
+
+    finish_one(&store, "a dog").await;
+    assert_eq!(
+        server.run::<Vec<String>>("KEYS {beagle:0}:p:*"),
+        Vec::<String>::new()
+    );
+}

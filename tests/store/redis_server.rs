@@ -1,0 +1,147 @@
+//! A Redis of a test's own, to be killed, stopped and started again.
+//!
+//! Needs `redis-server` on the path. Must not know: stores.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::thread;
+
+use tempfile::TempDir;
+
+/// Ports below those that the system gives to outgoing connections.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// A running Redis, killed when dropped.
+pub(crate) struct RedisServer {
+    port: u16,
+    folder: TempDir,
+    options: Vec<String>,
+    child: Child,
+}
+
+impl RedisServer {
+    /// Starts one with an append-only file (everysec) in a folder of its own.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts one with more options, each a name and a value: `["--maxmemory", "10mb"]`.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options: Vec<String> = options.iter().map(|option| option.to_string()).collect();
+        for _ in 0..100 {
+            let port = free_port();
+            // Another test may have taken the port in between.
+            if let Some(child) = launch(port, &folder, &options) {
+                return Self {
+                    port,
+                    folder,
+                    options,
+                    child,
+                };
+            }
+        }
+        panic!("redis-server does not start, with options {options:?}");
+    }
+
+    /// Where it is.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/", self.port)
+    }
+
+    /// A connection of the test's own, to look behind the store.
+    pub(crate) fn connect(&self) -> redis::Connection {
+        let client = redis::Client::open(self.url()).unwrap();
+        client.get_connection().unwrap()
+    }
+
+    /// Runs one command, given as words.
+    pub(crate) fn run<T: redis::FromRedisValue>(&self, words: &str) -> T {
+        let mut words = words.split(' ');
+        let mut command = redis::cmd(words.next().unwrap());
+        for word in words {
+            command.arg(word);
+        }
+        command.query(&mut self.connect()).unwrap()
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again after [`kill`](Self::kill), at the same port with the same data.
+    pub(crate) fn restart(&mut self) {
+        let child = launch(self.port, &self.folder, &self.options);
+        self.child = child.expect("the port is taken");
+    }
+
+    /// SIGSTOP: it keeps its connections and does nothing.
+    pub(crate) fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let status = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // It may have been killed already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn launch(port: u16, folder: &TempDir, options: &[String]) -> Option<Child> {
+    let mut child = Command::new("redis-server")
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+        ])
+        .args(["--appendonly", "yes", "--appendfsync", "everysec", "--dir"])
+        .arg(folder.path())
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("redis-server is needed for these tests: install it");
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = lines.any(|line| line.is_ok_and(|line| line.contains("Ready to accept")));
+    if !ready {
+        child.wait().unwrap();
+        return None;
+    }
+    // It must not wait for somebody to read what it says.
+    thread::spawn(move || lines.for_each(drop));
+    Some(child)
+}
+
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let span = PORTS.end - PORTS.start;
+    // Test processes that run at the same time begin at different places.
+    let first = (std::process::id() % u32::from(span)) as u16;
+    loop {
+        let place = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = PORTS.start + (first.wrapping_add(place)) % span;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
