@@ -2,6 +2,12 @@
 //!
 //! The allocator counts, so each test holds [`ALONE`] while it measures.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "in a test a failed step should stop it on the spot; what was measured is told"
+)]
+
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -146,6 +146,7 @@ impl TestApp {
         Self::on(store, wanted)
     }
 
+    /// A server on a store of the test's own.
     pub(crate) fn on(store: Arc<dyn JobStore>, wanted: Wanted) -> Self {
         let stage = Arc::new(Stage::default());
         let (stop, stopped) = oneshot::channel();

@@ -1,5 +1,10 @@
 //! The whole server over HTTP, on a model that does as the picture says.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "in a test a failed step should stop it on the spot"
+)]
+
 mod app;
 #[path = "../fake/mod.rs"]
 mod fake;

@@ -1,11 +1,14 @@
 //! The end: who waits is answered, what was not started stays in the store.
 
+use std::sync::Arc;
 use std::thread;
 
 use beagle::app::Ended;
-use beagle::store::JobState;
+use beagle::store::sqlite::{SqliteStore, Synchronous};
+use beagle::store::{JobState, JobStore as _, StoreLimits};
+use futures_executor::block_on;
 
-use crate::app::TestApp;
+use crate::app::{TestApp, Wanted};
 use crate::fake::{Act, picture};
 
 #[test]
@@ -26,27 +29,32 @@ fn requests_that_are_open_are_answered_before_the_end() {
 
 #[test]
 fn what_was_not_started_is_still_queued_after_the_end() {
-    let app = TestApp::with(|wanted| wanted.settings.batch.max_size = 1);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("queue.db");
+    let open = || SqliteStore::open(&file, StoreLimits::default(), Synchronous::Normal).unwrap();
+    let mut wanted = Wanted::default();
+    wanted.settings.batch.max_size = 1;
+    let app = TestApp::on(Arc::new(open()), wanted);
     let asynchronous = [("Content-Type", "image/bmp"), ("Prefer", "respond-async")];
     app.post_with("/predict", &picture(1, Act::Wait), &asynchronous);
     app.stage.wait_for_batches(1);
     for class in 2..6 {
         app.post_with("/predict", &picture(class, Act::Wait), &asynchronous);
     }
-    let store = app.store.clone();
     let stage = app.stage.clone();
     assert_eq!(app.stop(), Ended::InOrder);
     let ran = stage.batches().len();
-    let jobs = futures_executor::block_on(store.list(None, 100));
-    if let Ok(jobs) = jobs {
-        let done = jobs
-            .iter()
-            .filter(|job| job.state == JobState::Done)
-            .count();
-        let queued = jobs
-            .iter()
-            .filter(|job| job.state == JobState::Queued)
-            .count();
-        assert_eq!((done, queued), (ran, 5 - ran), "{jobs:?}");
-    }
+    let jobs = block_on(open().list(None, 100)).unwrap();
+    let count = |state| jobs.iter().filter(|job| job.state == state).count();
+    assert_eq!(
+        (count(JobState::Done), count(JobState::Queued)),
+        (ran, 5 - ran),
+        "{jobs:?}"
+    );
+    let attempts = |state: JobState, attempts| {
+        let mut of_state = jobs.iter().filter(|job| job.state == state);
+        assert!(of_state.all(|job| job.attempts == attempts), "{jobs:?}");
+    };
+    attempts(JobState::Done, 1);
+    attempts(JobState::Queued, 0);
 }

@@ -50,11 +50,11 @@ fn main() -> ExitCode {
 }
 
 fn test(steps: &mut Steps) {
-    if !steps.require("packages", packages::install(&["npm"])) {
+    if !steps.require("packages", packages::install(&["npm", "redis-server"])) {
         return;
     }
     steps.cargo("format", &["fmt", "--all", "--check"]);
-    // One build serves the program, the tests and clippy's dependencies are the only extra.
+    // One build serves the program and all tests; clippy's view of it is the only extra.
     let nextest = [
         "nextest",
         "run",

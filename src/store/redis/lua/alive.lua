@@ -2,6 +2,9 @@
 -- Says that a process lives, and hands back what claims took whose answers never arrived.
 -- ARGV: 2 consumer, 3.. names of such claims.
 local consumer = ARGV[2]
+if is_closed(consumer) then
+  return 1
+end
 alive(consumer)
 redis.call('HSETNX', P .. 'meta', 'schema', LIMITS.schema)
 if #ARGV < 3 then

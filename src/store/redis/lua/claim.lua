@@ -34,6 +34,9 @@ local function take(priority, entry, id)
   rows[#rows + 1] = { id, fence, of[6], of[7], of[8], priority, of[9], of[4], of[5] }
 end
 
+if is_closed(consumer) then
+  return { 0, rows }
+end
 alive(consumer)
 for _, priority in ipairs(PRIORITIES) do
   while #rows < room and budget > 0 do

@@ -28,6 +28,11 @@ local function alive(consumer)
   redis.call('SET', P .. 'alive:' .. consumer, '1', 'PX', ALIVE_MS)
 end
 
+-- Whether a consumer has closed: what it still had on its way does nothing.
+local function is_closed(consumer)
+  return redis.call('EXISTS', P .. 'closed:' .. consumer) == 1
+end
+
 -- Whether a reply says that the group or its stream is not there: the data were lost.
 local function groupless(reply)
   return type(reply) == 'table' and reply.err and (string.find(reply.err, 'NOGROUP', 1, true)
