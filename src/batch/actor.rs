@@ -78,7 +78,10 @@ pub struct Batcher {
     timer: Option<SpawnHandle>,
     /// Whether the store has just refused to start a batch.
     paused: bool,
-    pub(super) draining: Option<oneshot::Sender<()>>,
+    /// Whether the end has begun: from then on nothing is claimed or tended.
+    pub(super) draining: bool,
+    /// Told when nothing is held any more.
+    drained: Option<oneshot::Sender<()>>,
     /// The zero of the policy's clock.
     epoch: tokio::time::Instant,
 }
@@ -96,14 +99,15 @@ impl Batcher {
             backoff: Backoff::default(),
             timer: None,
             paused: false,
-            draining: None,
+            draining: false,
+            drained: None,
             epoch: tokio::time::Instant::now(),
         }
     }
 
     /// Does whatever can be done now.
     pub(super) fn look(&mut self, ctx: &mut Context<Self>) {
-        if let Some(done) = self.draining.take_if(|_| self.held.is_empty()) {
+        if let Some(done) = self.drained.take_if(|_| self.held.is_empty()) {
             let _ = done.send(());
         }
         self.claim(ctx);
@@ -243,6 +247,9 @@ impl Batcher {
     }
 
     fn tend(&mut self, ctx: &mut Context<Self>) {
+        if self.draining {
+            return;
+        }
         let store = self.parts.store.clone();
         let depth = self.parts.depth.clone();
         let tend = async move {
@@ -288,8 +295,14 @@ impl Handler<Decoded> for Batcher {
     type Result = ();
 
     fn handle(&mut self, decoded: Decoded, ctx: &mut Self::Context) {
-        let Decoded { job, keep, ticket } = decoded;
+        let Decoded {
+            job,
+            keep,
+            mut ticket,
+        } = decoded;
         let id = job.id;
+        // Its upload's place is free again when this ends; by then it counts as being offered.
+        let _place = ticket.take_place();
         if ticket.is_abandoned() && !keep {
             return;
         }
@@ -303,8 +316,10 @@ impl Handler<Decoded> for Batcher {
         let store = self.parts.store.clone();
         let offer = async move { store.enqueue(job).await };
         self.offering += 1;
-        ctx.spawn(offer.into_actor(self).map(move |enqueued, this, _| {
+        ctx.spawn(offer.into_actor(self).map(move |enqueued, this, ctx| {
             this.offering -= 1;
+            // It is no company on its way any more: who waited for it need not.
+            this.dispatch(ctx);
             let outcome = match enqueued {
                 Ok(Enqueued::Accepted) => {
                     this.parts.observer.reached(Point::Enqueued, id);
@@ -359,7 +374,8 @@ impl Handler<Drain> for Batcher {
             // What a dropped claim had taken comes back when the store is closed.
             ctx.cancel_future(claiming);
         }
-        self.draining = Some(done);
+        self.draining = true;
+        self.drained = Some(done);
         let unstarted = self.waiting.drain();
         let leases: Vec<Lease> = unstarted.iter().map(|entry| entry.job.lease).collect();
         let store = self.parts.store.clone();

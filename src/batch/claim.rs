@@ -21,7 +21,7 @@ impl Batcher {
     /// Asks the store for jobs, if there is room and it is not asked already.
     pub(super) fn claim(&mut self, ctx: &mut Context<Self>) {
         let room = self.room();
-        if self.claiming.is_some() || self.draining.is_some() || room == 0 {
+        if self.claiming.is_some() || self.draining || room == 0 {
             return;
         }
         let store = self.parts.store.clone();

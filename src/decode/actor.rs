@@ -72,8 +72,7 @@ impl Handler<Upload> for Decoder {
             idempotency: idempotency(&bytes, ask),
         };
         drop(bytes);
-        // Held until the Batcher has it, so that it knows of company on its way.
-        let place = ticket.take_place();
+        // The place stays with the ticket until the next stage has counted the job as its own.
         let decoded = Decoded { job, keep, ticket };
         if let Err(SendError::Full(decoded) | SendError::Closed(decoded)) =
             self.next.try_send(decoded)
@@ -83,7 +82,6 @@ impl Handler<Upload> for Decoder {
                 .ticket
                 .refuse(Refusal::new(ErrorCode::QueueFull, message));
         }
-        drop(place);
     }
 }
 

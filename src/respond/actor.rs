@@ -85,6 +85,8 @@ impl Responder {
             look.into_actor(self)
                 .map(move |found, this, _| match found {
                     Ok(Some(job)) => this.answer_by(&job),
+                    // Not known yet: what the store says to the offer is on its way.
+                    Ok(None) if this.waiters.is_offering(id) => {}
                     Ok(None) => this.refuse(id, &outcome::forgotten()),
                     Err(error) => this.parts.health.store_fails(&error),
                 }),
@@ -300,7 +302,7 @@ impl Handler<Offered> for Responder {
                 for ticket in self.waiters.take_async(id) {
                     ticket.reply(Reply::Accepted(id, JobState::Queued));
                 }
-                if self.waiters.prune(id) {
+                if self.waiters.accepted(id) {
                     self.cancel(id, ctx);
                 }
             }

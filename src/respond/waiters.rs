@@ -21,14 +21,39 @@ struct Waiting {
     tickets: Vec<Ticket>,
     /// Whether the job is wanted even when nobody waits.
     keep: bool,
+    /// Whether the store has yet to say yes or no to the job. Until then it stays here, also when
+    /// nobody waits any more.
+    offering: bool,
+}
+
+impl Waiting {
+    const fn is_over(&self) -> bool {
+        self.tickets.is_empty() && !self.offering
+    }
 }
 
 impl Waiters {
-    /// Adds a ticket that waits for the job of its own name.
+    /// Adds a ticket that waits for the job of its own name, which is being offered to the store.
     pub fn add(&mut self, ticket: Ticket, keep: bool) {
         let waiting = self.jobs.entry(ticket.id).or_default();
         waiting.keep |= keep;
+        waiting.offering = true;
         waiting.tickets.push(ticket);
+    }
+
+    /// The store has accepted the job. Says whether it can be cancelled: everybody has gone
+    /// meanwhile and nobody wanted it kept.
+    pub fn accepted(&mut self, job: JobId) -> bool {
+        if let Some(waiting) = self.jobs.get_mut(&job) {
+            waiting.offering = false;
+        }
+        self.prune(job)
+    }
+
+    /// Whether the store has yet to say yes or no to the job.
+    #[must_use]
+    pub fn is_offering(&self, job: JobId) -> bool {
+        self.jobs.get(&job).is_some_and(|waiting| waiting.offering)
     }
 
     /// Brings the tickets of one job to another. Jobs under a key are kept.
@@ -59,7 +84,7 @@ impl Waiters {
         tickets
     }
 
-    /// Takes those who wait for the job and are content with its name.
+    /// Takes those who wait for the job and are content with its name: it is wanted from then on.
     pub fn take_async(&mut self, job: JobId) -> Vec<Ticket> {
         let Some(waiting) = self.jobs.get_mut(&job) else {
             return Vec::new();
@@ -68,10 +93,11 @@ impl Waiters {
             .tickets
             .extract_if(.., |ticket| ticket.respond_async)
             .collect();
+        waiting.keep |= !content.is_empty();
         for ticket in &content {
             self.moved.remove(&ticket.id);
         }
-        if waiting.tickets.is_empty() {
+        if waiting.is_over() {
             self.jobs.remove(&job);
         }
         content
@@ -84,7 +110,7 @@ impl Waiters {
         let waiting = self.jobs.get_mut(&job)?;
         waiting.tickets.retain(|other| other.id != ticket);
         waiting.keep |= keep;
-        if !waiting.tickets.is_empty() {
+        if !waiting.is_over() {
             return None;
         }
         let unwanted = !waiting.keep;
@@ -99,8 +125,8 @@ impl Waiters {
             return false;
         };
         waiting.tickets.retain(|ticket| !ticket.is_abandoned());
-        let unwanted = waiting.tickets.is_empty() && !waiting.keep;
-        if waiting.tickets.is_empty() {
+        let unwanted = waiting.is_over() && !waiting.keep;
+        if waiting.is_over() {
             self.jobs.remove(&job);
             self.moved.retain(|_, to| *to != job);
         }
@@ -146,6 +172,7 @@ mod tests {
         waiters.add(first, false);
         waiters.add(second, false);
         waiters.move_to(other, job);
+        assert!(!waiters.accepted(job));
         assert_eq!(waiters.forget(job, false), None, "the second still waits");
         assert_eq!(waiters.forget(other, false), None, "a keyed job is kept");
         assert!(waiters.is_empty());
@@ -159,6 +186,7 @@ mod tests {
         let (unwanted, wanted) = (alone.id, kept.id);
         waiters.add(alone, false);
         waiters.add(kept, true);
+        assert!(!waiters.accepted(unwanted) && !waiters.accepted(wanted));
         assert_eq!(waiters.forget(unwanted, false), Some(unwanted));
         assert_eq!(waiters.forget(unwanted, false), None);
         assert_eq!(waiters.forget(wanted, false), None);
@@ -172,10 +200,34 @@ mod tests {
         let (unwanted, wanted) = (gone.id, here.id);
         waiters.add(gone, false);
         waiters.add(here, false);
+        assert!(!waiters.accepted(unwanted) && !waiters.accepted(wanted));
         drop(receiver);
         assert!(waiters.prune(unwanted));
         assert!(!waiters.prune(wanted));
-        assert_eq!(waiters.jobs(), [wanted]);
+        assert!(waiters.has(wanted) && !waiters.has(unwanted));
+    }
+
+    #[test]
+    fn who_goes_before_the_job_is_accepted_is_remembered_until_it_is() {
+        let mut waiters = Waiters::default();
+        let (left, _a) = ticket();
+        let (unnoticed, receiver) = ticket();
+        let (kept, _b) = ticket();
+        let jobs = [left.id, unnoticed.id, kept.id];
+        waiters.add(left, false);
+        waiters.add(unnoticed, false);
+        waiters.add(kept, false);
+        drop(receiver);
+        assert_eq!(
+            waiters.forget(jobs[0], false),
+            None,
+            "nothing to cancel yet"
+        );
+        assert!(!waiters.prune(jobs[1]), "nothing to cancel yet");
+        assert_eq!(waiters.forget(jobs[2], true), None);
+        assert!(jobs.iter().all(|job| waiters.is_offering(*job)));
+        assert_eq!(jobs.map(|job| waiters.accepted(job)), [true, true, false]);
+        assert!(waiters.is_empty());
     }
 
     #[test]

@@ -111,6 +111,9 @@ fn parity(steps: &mut Steps, backends: &[String]) {
 
 fn check_backends(steps: &mut Steps) {
     for features in ["cuda", "vulkan", "wgpu,vulkan,metal,cuda,rocm"] {
-        steps.cargo(features, &["check", "--workspace", "--features", features]);
+        let check = ["check", "--package", "beagle", "--features", features];
+        // burn's CUDA backend downloads an LLVM to build with. Types can be checked without it,
+        // and its build script leaves it out where documentation is built.
+        steps.cargo_with(features, &check, &[("DOCS_RS", "1")]);
     }
 }

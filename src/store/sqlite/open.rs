@@ -18,8 +18,8 @@ use crate::store::StoreError;
 const PAGE: i64 = 16384;
 /// Bytes of the write-ahead log after which it is written into the file.
 const LOG_BYTES: i64 = 64 << 20;
-/// KiB of pages kept in memory; enough for all pages that change between two checkpoints.
-const CACHE_KIB: i64 = 64 << 10;
+/// KiB of pages kept in memory: the tables without pixels, which are read once if ever.
+const CACHE_KIB: i64 = 8 << 10;
 
 /// A file that is this process's alone.
 pub(super) struct Opened {
