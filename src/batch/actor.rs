@@ -379,10 +379,7 @@ impl Handler<Drain> for Batcher {
         let unstarted = self.waiting.drain();
         let leases: Vec<Lease> = unstarted.iter().map(|entry| entry.job.lease).collect();
         let store = self.parts.store.clone();
-        let release = async move {
-            let released = store.release(&leases).await;
-            (released, leases)
-        };
+        let release = async move { (store.release(&leases).await, leases) };
         ctx.spawn(
             release
                 .into_actor(self)

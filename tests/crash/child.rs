@@ -1,0 +1,155 @@
+//! What the server process of a crash test runs: the whole server on the fake model.
+//!
+//! It tells the jobs it found and its address on stdout, opens the model's gate when told so on
+//! stdin, and kills itself at a named point of a job's way. Must not know: who asks, what is
+//! checked.
+
+use std::env;
+use std::io::{self, BufRead as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use beagle::app::{App, Ended, Engines, Settings};
+use beagle::batch::policy::BatchLimits;
+use beagle::decode::Limits;
+use beagle::http::admission::AdmissionLimits;
+use beagle::http::ask::Times;
+use beagle::http::upload::BodyLimits;
+use beagle::observe::{Observer, Point};
+use beagle::store::JobId;
+use serde::{Deserialize, Serialize};
+use signal_hook::consts::SIGKILL;
+use signal_hook::low_level::raise;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::fake::{self, Fake, Stage};
+use crate::{GUARD, place, say};
+
+/// The variable that holds the [`Orders`].
+pub(crate) const ORDERS: &str = "BEAGLE_CRASH_ORDERS";
+/// What every line for the parent begins with; the test harness has lines of its own.
+pub(crate) const MARK: &str = "@";
+/// Told on stdin: whatever waits in the model goes on.
+pub(crate) const OPEN: &str = "open";
+
+/// How a server is to run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    /// Where the jobs are; see [`place::open`].
+    pub(crate) store: String,
+    /// The name of a [`Point`], and at which job that comes to it the process dies.
+    pub(crate) fuse: Option<(String, u32)>,
+    /// Whether pictures that wait do not.
+    pub(crate) gate_open: bool,
+}
+
+/// Kills the process at the n-th job that comes to a point.
+struct Fuse {
+    point: Option<Point>,
+    left: AtomicU32,
+}
+
+impl Fuse {
+    fn of(orders: &Orders) -> Self {
+        let (name, count) = orders.fuse.clone().unwrap_or_default();
+        let point = Point::ALL.into_iter().find(|point| point.name() == name);
+        assert_eq!(point.is_some(), orders.fuse.is_some(), "no point '{name}'");
+        Self {
+            point,
+            left: AtomicU32::new(count),
+        }
+    }
+}
+
+impl Observer for Fuse {
+    fn reached(&self, point: Point, _: JobId) {
+        if self.point == Some(point) && self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            raise(SIGKILL).unwrap();
+        }
+    }
+}
+
+/// The server process; as a test of its own it has nothing to do.
+#[test]
+fn entry() {
+    let Ok(orders) = env::var(ORDERS) else { return };
+    let orders: Orders = serde_json::from_str(&orders).unwrap();
+    let stage = Arc::new(Stage::default());
+    if orders.gate_open {
+        stage.open();
+    } else {
+        let stage = stage.clone();
+        thread::spawn(move || {
+            stage.wait_for_batches(1);
+            say(&format!("{MARK} holding"));
+        });
+    }
+    let listener = stage.clone();
+    thread::spawn(move || listen(&listener));
+    let ended = actix::System::new().block_on(serve(&orders, &stage));
+    assert_eq!(ended, Ended::InOrder);
+}
+
+async fn serve(orders: &Orders, stage: &Arc<Stage>) -> Ended {
+    let mut terminate = signal(SignalKind::terminate()).unwrap();
+    let store = place::open(&orders.store);
+    for job in store.list(None, place::MOST).await.unwrap() {
+        say(&format!("{MARK} job {}", job.id));
+    }
+    let engines = Engines {
+        store,
+        catalog: fake::catalog(),
+        models: vec![Box::new(Fake(stage.clone()))],
+        observer: Arc::new(Fuse::of(orders)),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let app = App::start(listener, settings(), engines).unwrap();
+    say(&format!("{MARK} ready {}", app.addr()));
+    let stop = async move {
+        terminate.recv().await;
+    };
+    app.run_until(stop).await.unwrap()
+}
+
+/// Does as it is told; a parent that is gone needs no server.
+fn listen(stage: &Stage) {
+    for line in io::stdin().lock().lines().map_while(Result::ok) {
+        if line == OPEN {
+            stage.open();
+        }
+    }
+    std::process::exit(1);
+}
+
+fn settings() -> Settings {
+    Settings {
+        decoders: 2,
+        image: Limits::default(),
+        body: BodyLimits {
+            bytes: 64 << 10,
+            images: 40,
+        },
+        admission: AdmissionLimits {
+            uploads: 64,
+            bytes: 1 << 20,
+        },
+        batch: BatchLimits {
+            max_size: 8,
+            max_delay: Duration::from_millis(5),
+        },
+        times: Times {
+            request_timeout: GUARD,
+            keep_for: Duration::from_secs(3600),
+        },
+        lease: place::LEASE,
+        credits: 2,
+        http_threads: 2,
+        connections: 256,
+        header_timeout: Duration::from_secs(5),
+        drain_delay: Duration::ZERO,
+        grace: GUARD,
+    }
+}

@@ -1,0 +1,175 @@
+//! Clients: they send what is to be asked, and repeat what has a key until somebody answers.
+//!
+//! Must not know: what happens to the servers meanwhile.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::Instant;
+
+use beagle::store::JobId;
+use serde_json::Value;
+use ureq::Body;
+use ureq::http::Response;
+
+use crate::GUARD;
+use crate::fake::{Act, picture};
+use crate::history::{Asked, Job, Patience, Told};
+use crate::scene::Scene;
+
+/// What is to be asked, by whichever client is free.
+pub(crate) struct Clients {
+    scene: Scene,
+    open: Mutex<VecDeque<Asked>>,
+    over: Mutex<Vec<Asked>>,
+}
+
+struct Reply {
+    status: u16,
+    json: Value,
+    job: Option<JobId>,
+}
+
+impl Clients {
+    /// Clients of a server that will ask all this.
+    pub(crate) fn new(server: SocketAddr, asked: Vec<Asked>) -> Self {
+        Self {
+            scene: Scene::new(server),
+            open: Mutex::new(asked.into()),
+            over: Mutex::default(),
+        }
+    }
+
+    /// Where they are.
+    pub(crate) const fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    /// So many clients begin; they end when all has been asked.
+    pub(crate) fn begin<'scope>(
+        &'scope self,
+        count: usize,
+        scope: &'scope Scope<'scope, '_>,
+    ) -> Vec<ScopedJoinHandle<'scope, ()>> {
+        (0..count).map(|_| scope.spawn(|| self.go_on())).collect()
+    }
+
+    /// Everything asked so far, with what was told.
+    pub(crate) fn asked(self) -> Vec<Asked> {
+        self.over.into_inner().unwrap()
+    }
+
+    fn go_on(&self) {
+        let agent = agent();
+        loop {
+            let next = self.open.lock().unwrap().pop_front();
+            let Some(mut asked) = next else { return };
+            self.ask(&agent, &mut asked);
+            self.over.lock().unwrap().push(asked);
+        }
+    }
+
+    fn ask(&self, agent: &ureq::Agent, asked: &mut Asked) {
+        let begun = Instant::now();
+        loop {
+            let (server, generation) = self.scene.server();
+            let sent = Instant::now();
+            let told = send(agent, server, asked);
+            let failed = matches!(told, Told::Refused | Told::Broken);
+            // Many a refusal says no more than one.
+            if asked.told.last() != Some(&told) {
+                asked.told.push(told);
+            }
+            self.scene.hear(sent, !failed);
+            if !failed || begun.elapsed() > GUARD {
+                return;
+            }
+            self.scene.wait_for_another(generation);
+            if !asked.keyed {
+                return;
+            }
+        }
+    }
+}
+
+/// An HTTP client that tells every status and hangs never for ever.
+pub(crate) fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(GUARD))
+        .build()
+        .into()
+}
+
+/// A request that is asked with patience, under a key.
+pub(crate) fn keyed(number: u16, act: Act, patience: Patience) -> Asked {
+    Asked {
+        number,
+        act,
+        keyed: true,
+        patience,
+        told: Vec::new(),
+    }
+}
+
+/// Sends one request and hears what it is told.
+pub(crate) fn send(agent: &ureq::Agent, server: SocketAddr, asked: &Asked) -> Told {
+    let url = format!("http://{server}/predict?top={}", asked.number + 1);
+    let mut request = agent.post(url).header("Content-Type", "image/bmp");
+    if asked.keyed {
+        request = request.header("Idempotency-Key", format!("key-{}", asked.number));
+    }
+    request = match asked.patience {
+        Patience::Waits => request,
+        Patience::Async => request.header("Prefer", "respond-async"),
+        Patience::Hasty => request.header("X-Request-Timeout", "300ms"),
+    };
+    let response = request.send(&picture(asked.class(), asked.act)[..]);
+    let Some(Reply { status, json, job }) = response.ok().and_then(read) else {
+        return Told::Broken;
+    };
+    match (status, job) {
+        (200, Some(job)) => Told::Answered(job, json["predictions"].clone()),
+        (202, Some(job)) => Told::Accepted(job),
+        (500, Some(job)) if json["error"]["code"] == "dead_letter" => Told::Dead(job),
+        (504, Some(job)) => Told::TimedOut(job),
+        (503, _) => Told::Refused,
+        _ => Told::Other(format!("{status} {json}")),
+    }
+}
+
+/// Asks how a job stands. `None` if nobody knows it, an error while nobody says.
+pub(crate) fn look(
+    agent: &ureq::Agent,
+    server: SocketAddr,
+    id: JobId,
+) -> Result<Option<Job>, String> {
+    let response = agent.get(format!("http://{server}/jobs/{id}")).call();
+    let response = response.map_err(|error| error.to_string())?;
+    let Reply { status, json, .. } = read(response).ok_or("the connection broke")?;
+    match status {
+        200 => Ok(Some(Job {
+            id,
+            number: u16::try_from(json["top"].as_u64().unwrap()).unwrap() - 1,
+            state: serde_json::from_value(json["state"].clone()).unwrap(),
+            attempts: u32::try_from(json["attempts"].as_u64().unwrap()).unwrap(),
+            predictions: json.get("predictions").cloned(),
+        })),
+        404 => Ok(None),
+        _ => Err(format!("{status} {json}")),
+    }
+}
+
+/// A reply, read to its end; nothing if the connection breaks before.
+fn read(response: Response<Body>) -> Option<Reply> {
+    let (parts, mut body) = response.into_parts();
+    let text = body.read_to_string().ok()?;
+    let json = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let job = parts.headers.get("x-job-id");
+    Some(Reply {
+        status: parts.status.as_u16(),
+        json,
+        job: job.map(|id| id.to_str().unwrap().parse().unwrap()),
+    })
+}
