@@ -185,7 +185,8 @@ impl From<&StoreError> for Refusal {
             StoreError::KeyReused { .. } => Self::new(ErrorCode::KeyReused, error.to_string()),
             StoreError::Unavailable(_) | StoreError::InUse(_) | StoreError::Unusable(_) => {
                 // The reason may name hosts and paths: it is for the log, not for the caller.
-                let message = "the job store is not available: nothing was accepted, ask again";
+                let message = "the job store is not available: ask again, with an Idempotency-Key if the \
+                               work must not be done twice";
                 Self::new(ErrorCode::StoreUnavailable, message)
                     .with_retry_after(Duration::from_secs(1))
             }

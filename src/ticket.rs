@@ -4,8 +4,8 @@
 //! reason, answers [`ErrorCode::Lost`]: no stage can leave a caller hanging, even by panicking.
 //! Must not know: HTTP, stores, stages.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -88,6 +88,8 @@ pub struct Ticket {
     pub decode: Duration,
     /// Whether the caller is content with [`Reply::Accepted`].
     pub respond_async: bool,
+    /// The job that will answer, if it is not of the ticket's own name: a key seen before.
+    pub answered_by: Arc<OnceLock<JobId>>,
     place: Place,
     reply: Option<oneshot::Sender<Reply>>,
 }
@@ -102,6 +104,7 @@ impl Ticket {
             arrived: Instant::now(),
             decode: Duration::ZERO,
             respond_async,
+            answered_by: Arc::default(),
             place,
             reply: Some(reply),
         };

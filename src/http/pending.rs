@@ -2,6 +2,7 @@
 //!
 //! Must not know: how a reply is told.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::Recipient;
@@ -11,13 +12,14 @@ use tokio::time::timeout;
 use crate::error::{ErrorCode, Refusal};
 use crate::message::Abandoned;
 use crate::store::{JobId, JobState};
-use crate::ticket::Reply;
+use crate::ticket::{Reply, Ticket};
 
 /// One image's reply to come. Dropped before it came, which is what happens when the client goes
 /// away, it tells the Responder, who takes the job back if nobody else wants it.
 #[derive(Debug)]
 pub(super) struct Pending {
-    pub(super) id: JobId,
+    id: JobId,
+    answered_by: Arc<OnceLock<JobId>>,
     receiver: oneshot::Receiver<Reply>,
     responder: Recipient<Abandoned>,
     keep: bool,
@@ -26,13 +28,14 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn new(
-        id: JobId,
+        ticket: &Ticket,
         receiver: oneshot::Receiver<Reply>,
         responder: Recipient<Abandoned>,
         keep: bool,
     ) -> Self {
         Self {
-            id,
+            id: ticket.id,
+            answered_by: ticket.answered_by.clone(),
             receiver,
             responder,
             keep,
@@ -44,6 +47,7 @@ impl Pending {
     /// content with the job's name.
     pub(super) async fn reply(mut self, wait: Duration, respond_async: bool) -> Reply {
         let reply = timeout(wait, &mut self.receiver).await;
+        let job = self.answered_by.get().copied().unwrap_or(self.id);
         match reply {
             Ok(reply) => {
                 self.over = true;
@@ -52,10 +56,10 @@ impl Pending {
                         ErrorCode::Lost,
                         "the server lost track of this request: ask again",
                     );
-                    Reply::Refused(lost, Some(self.id))
+                    Reply::Refused(lost, Some(job))
                 })
             }
-            Err(_) if respond_async => Reply::Accepted(self.id, JobState::Queued),
+            Err(_) if respond_async => Reply::Accepted(job, JobState::Queued),
             Err(_) => {
                 let fate = if self.keep {
                     "the job goes on: ask for it under /jobs"
@@ -63,7 +67,7 @@ impl Pending {
                     "the job was cancelled; to keep one, send ?keep=true or an Idempotency-Key"
                 };
                 let message = format!("no answer within {wait:?}; {fate}");
-                Reply::Refused(Refusal::new(ErrorCode::TimedOut, message), Some(self.id))
+                Reply::Refused(Refusal::new(ErrorCode::TimedOut, message), Some(job))
             }
         }
     }

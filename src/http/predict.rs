@@ -65,7 +65,7 @@ async fn accept(
             ..ask.clone()
         };
         pending.push(Pending::new(
-            ticket.id,
+            &ticket,
             receiver,
             edge.abandoned.clone(),
             ask.keep,

@@ -63,6 +63,8 @@ impl Waiters {
         };
         for ticket in &waiting.tickets {
             self.moved.insert(ticket.id, to);
+            // Keys bring a ticket to one job, once.
+            let _ = ticket.answered_by.set(to);
         }
         let there = self.jobs.entry(to).or_default();
         there.keep = true;

@@ -163,3 +163,23 @@ fn two_callers_under_one_key_wait_for_one_job() {
     });
     assert_eq!(app.stage.batches().len(), 1);
 }
+
+#[test]
+fn who_gives_up_waiting_for_anothers_job_is_told_that_jobs_name() {
+    let app = TestApp::start();
+    let ask = |timeout| {
+        let headers = [
+            BMP,
+            ("Idempotency-Key", "shared"),
+            ("X-Request-Timeout", timeout),
+        ];
+        app.post_with("/predict", &picture(5, Act::Wait), &headers)
+    };
+    let first = ask("60ms");
+    let second = ask("60ms");
+    first.assert_error(504, "timed_out");
+    second.assert_error(504, "timed_out");
+    assert_eq!(first.header("x-job-id"), second.header("x-job-id"));
+    app.stage.open();
+    app.wait_for_state(second.header("x-job-id"), "done");
+}
