@@ -83,11 +83,6 @@ impl<T> Waiting<T> {
         self.entries.is_empty()
     }
 
-    /// Who waits, in the order of the rules.
-    pub fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
-        self.entries.iter()
-    }
-
     /// Adds a job, in its place.
     pub fn push(&mut self, entry: Entry<T>) {
         let before =

@@ -111,16 +111,11 @@ impl Plan {
     }
 
     /// Loads every network on a device, and runs each once at every batch size that will be used,
-    /// so that no caller pays for it. `tell` hears of each run before it starts.
+    /// so that no caller pays for it.
     ///
     /// # Errors
     /// [`NetworksError`] when weights do not fit or a first run fails.
-    pub fn load(
-        &self,
-        found: &Found,
-        max_batch: usize,
-        mut tell: impl FnMut(usize),
-    ) -> Result<Networks, NetworksError> {
+    pub fn load(&self, found: &Found, max_batch: usize) -> Result<Networks, NetworksError> {
         let sizes = sizes(found.backend, max_batch);
         let mut lanes = Vec::with_capacity(self.lanes.len());
         for lane in &self.lanes {
@@ -138,7 +133,6 @@ impl Plan {
         };
         for images in networks.sizes.clone() {
             for lane in 0..networks.lanes.len() {
-                tell(images);
                 let pixels = vec![127; networks.lanes[lane].image_bytes() * images];
                 let ran = networks.probabilities(lane, pixels);
                 ran.map_err(|reason| NetworksError::Warm {

@@ -101,7 +101,7 @@ impl Serve {
             let choice: DeviceChoice = name.parse().map_err(|error| anyhow::anyhow!("{error}"))?;
             let found = device::find(choice)?;
             let started = Instant::now();
-            let networks = plan.load(&found, config.settings.batch.max_size, |_| {})?;
+            let networks = plan.load(&found, config.settings.batch.max_size)?;
             terminal::note(&format!(
                 "device   {found}: {} network(s) loaded and warm in {:.1} s",
                 plan.networks(),

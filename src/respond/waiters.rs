@@ -141,12 +141,6 @@ impl Waiters {
         self.jobs.keys().copied().collect()
     }
 
-    /// How many jobs somebody waits for.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.jobs.len()
-    }
-
     /// Whether nobody waits for anything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
