@@ -20,6 +20,10 @@ use beagle::store::redis::RedisStore;
 use beagle::store::sqlite::{SqliteStore, Synchronous};
 use model_import::registry;
 
+/// As in the program itself, so that its memory can be measured here.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Scores without work.
 struct NoOp {
     classes: usize,

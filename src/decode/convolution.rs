@@ -3,14 +3,12 @@
 //! The method is that of Pillow's `Resample.c`: a filter that widens as it shrinks, weights in
 //! fixed point, first along the rows, rounded to `u8`, then along the columns. Faster crates
 //! round their weights more coarsely and differ from Pillow by up to 5 levels, which moves a
-//! network's probabilities by a percent. Must not know: crops, profiles, file formats.
+//! network's probabilities by a percent. The sums themselves are in `passes`. Must not know:
+//! crops, profiles, file formats.
 
 use std::ops::Range;
 
-/// Fractional bits of a weight: 8 of the sample and 2 for overshoot are left free in 32.
-const FRACTION: u32 = 32 - 8 - 2;
-/// Levels of a pixel: red, green, blue.
-const CHANNELS: usize = 3;
+use super::passes::{self, CHANNELS, FRACTION, Window};
 
 /// An interpolating kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +37,6 @@ impl Kernel {
             Self::Bicubic if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
             _ => 0.0,
         }
-    }
-}
-
-/// What one target position takes from the source: weights from `start` on.
-#[derive(Debug)]
-struct Window {
-    start: usize,
-    weights: Vec<i32>,
-}
-
-impl Window {
-    const fn end(&self) -> usize {
-        self.start + self.weights.len()
     }
 }
 
@@ -93,51 +78,9 @@ pub(super) fn resize(pixels: &[u8], x: &Axis, y: &Axis, kernel: Kernel) -> Vec<u
     let rows = y.windows(kernel);
     let first = rows.iter().map(|row| row.start).min().unwrap_or(0);
     let last = rows.iter().map(Window::end).max().unwrap_or(0);
-    let width = columns.len() * CHANNELS;
-    let mut narrowed = Vec::with_capacity((last - first) * width);
-    for row in pixels
-        .chunks_exact(x.source as usize * CHANNELS)
-        .take(last)
-        .skip(first)
-    {
-        narrowed.extend(columns.iter().flat_map(|column| across(row, column)));
-    }
-    let mut fitted = Vec::with_capacity(rows.len() * width);
-    let mut sums = vec![0; width];
-    for row in &rows {
-        down(&narrowed[(row.start - first) * width..], row, &mut sums);
-        fitted.extend(sums.iter().map(|sum| level(*sum)));
-    }
-    fitted
-}
-
-/// One pixel from a row.
-fn across(row: &[u8], window: &Window) -> [u8; CHANNELS] {
-    let mut sums = [HALF; CHANNELS];
-    let source = row[window.start * CHANNELS..].chunks_exact(CHANNELS);
-    for (pixel, weight) in source.zip(&window.weights) {
-        for (sum, sample) in sums.iter_mut().zip(pixel) {
-            *sum += i32::from(*sample) * weight;
-        }
-    }
-    sums.map(level)
-}
-
-/// One row's sums from rows that lie one after the other.
-fn down(rows: &[u8], window: &Window, sums: &mut [i32]) {
-    sums.fill(HALF);
-    for (row, weight) in rows.chunks_exact(sums.len()).zip(&window.weights) {
-        for (sum, sample) in sums.iter_mut().zip(row) {
-            *sum += i32::from(*sample) * weight;
-        }
-    }
-}
-
-/// Half a level, so that cutting the fraction off rounds.
-const HALF: i32 = 1 << (FRACTION - 1);
-
-fn level(sum: i32) -> u8 {
-    (sum >> FRACTION).clamp(0, 255) as u8
+    let pitch = x.source as usize * CHANNELS;
+    let narrowed = passes::across(&pixels[first * pitch..last * pitch], pitch, &columns);
+    passes::down(&narrowed, columns.len() * CHANNELS, &rows, first)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Pure: bytes, limits and a geometry in, `u8` pixels or an error out. In the order of the flow:
 //! [`format`](mod@format) says what the bytes are, [`limits`] whether we want to decode them,
-//! [`photo`] decodes and turns them upright, [`resize`] and `convolution` fit
+//! [`photo`] decodes and turns them upright, [`resize`], `convolution` and `passes` fit
 //! them to the network. [`actor`] does it to uploads, and is not pure. The rest must not know:
 //! HTTP, queues, networks, time.
 
@@ -12,6 +12,7 @@ pub mod format;
 pub mod limits;
 mod photo;
 pub mod resize;
+mod passes;
 pub mod actor;
 
 pub use error::DecodeError;
