@@ -80,13 +80,15 @@ impl Responder {
     /// Asks the store how a job stands and answers if it has ended.
     fn look_up(&mut self, id: JobId, ctx: &mut Context<Self>) {
         let store = self.parts.store.clone();
+        let offering = self.waiters.is_offering(id);
         let look = async move { store.job(id).await };
         ctx.spawn(
             look.into_actor(self)
                 .map(move |found, this, _| match found {
                     Ok(Some(job)) => this.answer_by(&job),
-                    // Not known yet: what the store says to the offer is on its way.
-                    Ok(None) if this.waiters.is_offering(id) => {}
+                    // Not known yet when it was asked: what the store says to the offer is on its
+                    // way, or has come since.
+                    Ok(None) if offering => {}
                     Ok(None) => this.refuse(id, &outcome::forgotten()),
                     Err(error) => this.parts.health.store_fails(&error),
                 }),

@@ -209,9 +209,11 @@ impl JobStore for PlannedStore {
         self.inner.cancel(id).await
     }
 
+    /// An answer that is held is of the moment when it was asked for.
     async fn job(&self, id: JobId) -> Result<Option<JobView>, StoreError> {
+        let found = self.inner.job(id).await;
         self.step(Method::Job, [id], 0).await?;
-        self.inner.job(id).await
+        found
     }
 
     fn ended(&self) -> broadcast::Receiver<JobId> {

@@ -80,6 +80,21 @@ async fn a_job_that_is_still_being_offered_is_not_told_as_unknown() {
 }
 
 #[actix::test]
+async fn an_answer_from_before_the_store_had_the_job_is_not_told_after_it_has() {
+    let scene = Scene::start(store());
+    scene.store.hold(Method::Job);
+    let mut caller = scene.caller(false, false).await;
+    scene.store.call(Method::Job, 1).await;
+    scene.accept(caller.id).await;
+    scene.offered(caller.id, Ok(caller.id)).await;
+    scene.store.let_go(Method::Job);
+    caller.waits_for(LONG).await;
+    let lease = scene.run_next().await;
+    scene.complete_elsewhere(lease, "beagle").await;
+    assert_eq!(caller.label().await, "beagle");
+}
+
+#[actix::test]
 async fn a_key_seen_before_is_answered_by_the_job_that_has_it() {
     let scene = Scene::start(store());
     let first = scene.waiting().await.id;
