@@ -25,7 +25,7 @@ mod presence;
 mod news;
 mod doctor;
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -121,18 +121,25 @@ impl RedisStore {
     }
 }
 
+impl RedisStore {
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[async_trait]
 impl JobStore for RedisStore {
     async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError> {
-        let offered = accept::offer(&self.bulk, &self.scripts, &self.limits, &job);
-        match offered.await? {
-            Accepted::New => {
-                let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-                recent.insert(job.id, job.pixels);
-                Ok(Enqueued::Accepted)
-            }
-            // What it was offered with now may differ; the first offer stands.
-            Accepted::Known => Ok(Enqueued::Accepted),
+        // Before the offer: once it is accepted, a claim may come for them at any moment, and what
+        // came too late would stay.
+        self.recent().insert(job.id, job.pixels.clone());
+        let offered = accept::offer(&self.bulk, &self.scripts, &self.limits, &job).await;
+        if !matches!(offered, Ok(Accepted::New)) {
+            self.recent().take(&job.id);
+        }
+        match offered? {
+            // Where it is known, what it was offered with now may differ; the first offer stands.
+            Accepted::New | Accepted::Known => Ok(Enqueued::Accepted),
             Accepted::Existing(id) => Ok(Enqueued::Existing(id)),
         }
     }
@@ -200,6 +207,7 @@ impl JobStore for RedisStore {
     async fn cancel(&self, id: JobId) -> Result<Option<JobState>, StoreError> {
         let call = self.scripts.call(&self.scripts.cancel).arg(id.to_string());
         let state: Option<String> = call.run(&self.link).await?;
+        self.recent().take(&id);
         state.as_deref().map(reply::state).transpose()
     }
 

@@ -36,7 +36,7 @@ use super::{
 };
 
 /// Most bytes of pixels kept in memory, so that claims need not read them back.
-const RECENT_BYTES: u64 = 256 << 20;
+const RECENT_BYTES: u64 = 64 << 20;
 /// Names of ended jobs that a receiver may lag behind.
 const ENDED: usize = 4096;
 

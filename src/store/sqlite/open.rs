@@ -19,7 +19,7 @@ const PAGE: i64 = 16384;
 /// Bytes of the write-ahead log after which it is written into the file.
 const LOG_BYTES: i64 = 64 << 20;
 /// KiB of pages kept in memory: the tables without pixels, which are read once if ever.
-const CACHE_KIB: i64 = 8 << 10;
+const CACHE_KIB: i64 = 2 << 10;
 
 /// A file that is this process's alone.
 pub(super) struct Opened {

@@ -129,6 +129,7 @@ impl Session<'_> {
             return Ok(Some(job.state));
         }
         self.end(&job, JobState::Cancelled, None)?;
+        self.recent.take(&id);
         Ok(Some(JobState::Cancelled))
     }
 }
