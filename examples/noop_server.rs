@@ -22,7 +22,7 @@ use model_import::registry;
 
 /// As in the program itself, so that its memory can be measured here.
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Scores without work.
 struct NoOp {

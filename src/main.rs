@@ -8,7 +8,7 @@ use clap::Parser as _;
 /// A server lives for months: the C library's allocator grew by a tenth over 100,000 requests, this
 /// one does not (ARCHITECTURE.md, "Memory").
 #[global_allocator]
-static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     Cli::parse().run()

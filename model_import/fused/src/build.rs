@@ -1,0 +1,190 @@
+//! From a plan and weights to a network: shapes, borders, memory, packed weights.
+//!
+//! Must not know: threads, how a step computes.
+
+use crate::element::{Element, Format, Rule};
+use crate::engine::Options;
+use crate::error::EngineError;
+use crate::kernel::{self, Kernels, LevelTable};
+use crate::layout::Layout;
+use crate::memory::{Lifetime, place};
+use crate::network::{Network, Stage};
+use crate::pack::Kernel;
+use crate::plan::{Activation, Operation, Plan, Shape};
+use crate::ranges::Ranges;
+use crate::steps::{Elements, Parts, Pooling, Softmax, Step, Value, convolution};
+use crate::storage::{Stored, storage};
+use crate::weights::{self, Normalise, Weights};
+
+/// Builds the network for up to `images` images together.
+pub(crate) fn network(
+    plan: &Plan,
+    weights: &dyn Weights,
+    normalise: &Normalise,
+    ranges: Option<&Ranges>,
+    options: &Options,
+    images: usize,
+) -> Result<Network, EngineError> {
+    let shapes = plan.shapes()?;
+    if !options.level.is_available() {
+        return Err(EngineError::Level(options.level));
+    }
+    let table = normalise.table()?;
+    let stored = storage(plan, &shapes, options.precision, ranges, &table)?;
+    let (values, bytes) = values(plan, &shapes, &stored);
+    let kernels = |from, to| kernel::of(options.level, options.dots, from, to);
+    let first = values[0];
+    let mut stages = Vec::new();
+    for (index, layer) in plan.layers.iter().enumerate() {
+        let (input, output) = (values[layer.input], values[index + 1]);
+        let kernels = kernels(input.format, output.format);
+        let step: Box<dyn Step> = match &layer.operation {
+            Operation::Convolution(layer) => {
+                let channels = input.layout.shape.channels;
+                let (numbers, bias) = weights::of(weights, layer, channels)?;
+                convolution(Parts {
+                    convolution: layer,
+                    kernel: Kernel::new(&numbers, layer, channels),
+                    bias,
+                    input,
+                    output,
+                    residual: layer.residual.map(|value| values[value]),
+                    images,
+                    threads: options.threads,
+                    kernels,
+                    rule: Rule::new(layer.activation),
+                    transforms: kernel::transforms(options.level),
+                    winograd: options.winograd,
+                })
+            }
+            Operation::MaxPool(pool) => Box::new(Pooling {
+                pool: pool.clone(),
+                input,
+                output,
+                kernel: kernels.max_pool,
+            }),
+            Operation::AveragePool(pool) => Box::new(Pooling {
+                pool: pool.clone(),
+                input,
+                output,
+                kernel: kernels.average_pool,
+            }),
+            Operation::Add { other, activation } => {
+                elements(input, Some(values[*other]), output, *activation, kernels)
+            }
+            Operation::Activate { activation } => {
+                elements(input, None, output, *activation, kernels)
+            }
+            Operation::Softmax => Box::new(Softmax {
+                input,
+                output,
+                kernels,
+            }),
+        };
+        stages.push(Stage { step, output });
+    }
+    let scratch = stages.iter().map(|stage| stage.step.scratch()).max();
+    Ok(Network {
+        input: first,
+        stages,
+        bytes,
+        scratch: scratch.unwrap_or(0),
+        kernels: kernels(first.format, first.format),
+        floats: kernels(Format::F32, Format::F32),
+        table: elements_of(&table, &first),
+        order: normalise.order,
+    })
+}
+
+fn elements(
+    input: Value,
+    other: Option<Value>,
+    output: Value,
+    activation: Activation,
+    kernels: &'static Kernels,
+) -> Box<dyn Step> {
+    Box::new(Elements {
+        input,
+        other,
+        output,
+        rule: Rule::new(activation),
+        kernels,
+    })
+}
+
+/// The elements of `input` that stand for the numbers of each level, as bits.
+fn elements_of(table: &[Vec<f32>; 3], input: &Value) -> LevelTable {
+    let quantum = &input.quantum;
+    let element = |number: f32| match input.format {
+        Format::F32 => number.to_bits(),
+        Format::Bf16 => <u16 as Element>::encode(number, quantum).into(),
+        Format::U8 => <u8 as Element>::encode(number, quantum).into(),
+    };
+    table
+        .each_ref()
+        .map(|levels| levels.iter().map(|&number| element(number)).collect())
+}
+
+/// Where each value lies and what its numbers mean, and the bytes of one image's memory.
+fn values(plan: &Plan, shapes: &[Shape], stored: &[Stored]) -> (Vec<Value>, usize) {
+    let halos = halos(plan, shapes.len());
+    let layouts: Vec<Layout> = shapes
+        .iter()
+        .zip(&halos)
+        .enumerate()
+        .map(|(value, (&shape, &halo))| {
+            let size = stored[value].format.size();
+            match value {
+                0 => Layout::input(shape, size, halo),
+                _ => Layout::new(shape, size, halo),
+            }
+        })
+        .collect();
+    let (starts, bytes) = place(&lifetimes(plan, &layouts));
+    let value = |((layout, start), stored): ((Layout, usize), &Stored)| Value {
+        start,
+        layout,
+        format: stored.format,
+        quantum: stored.quantum,
+        border: stored.quantum.zero as u8,
+    };
+    let values = layouts.into_iter().zip(starts).zip(stored).map(value);
+    (values.collect(), bytes)
+}
+
+/// The border of each value: as wide as the widest padding of the convolutions that read it.
+fn halos(plan: &Plan, values: usize) -> Vec<[usize; 4]> {
+    let mut halos = vec![[0; 4]; values];
+    for layer in &plan.layers {
+        if let Operation::Convolution(convolution) = &layer.operation {
+            for (side, &padding) in halos[layer.input].iter_mut().zip(&convolution.padding) {
+                *side = padding.max(*side);
+            }
+        }
+    }
+    halos
+}
+
+/// How long each value lives, in steps: step 0 writes the input, the last value is never freed.
+fn lifetimes(plan: &Plan, layouts: &[Layout]) -> Vec<Lifetime> {
+    let mut lifetimes: Vec<Lifetime> = layouts
+        .iter()
+        .enumerate()
+        .map(|(value, layout)| Lifetime {
+            bytes: layout.image(),
+            first: value,
+            last: value,
+        })
+        .collect();
+    for (index, layer) in plan.layers.iter().enumerate() {
+        let other = match &layer.operation {
+            Operation::Convolution(convolution) => convolution.residual,
+            Operation::Add { other, .. } => Some(*other),
+            _ => None,
+        };
+        for value in [Some(layer.input), other].into_iter().flatten() {
+            lifetimes[value].last = index + 1;
+        }
+    }
+    lifetimes
+}

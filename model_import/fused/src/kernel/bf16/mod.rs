@@ -1,0 +1,80 @@
+//! Kernels over bf16: products of pairs, summed as f32.
+//!
+//! Processors that multiply pairs in one instruction do; others widen them to floats. Every table
+//! comes twice: what it writes is bf16, or f32 (`REAL`) for the network's scores.
+//! Must not know: plans, layers, threads.
+
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+
+use super::Kernels;
+use crate::level::Level;
+
+/// The kernels of `level`, with the instruction for pairs or not.
+pub(super) fn of(level: Level, pairs: bool, real: bool) -> &'static Kernels {
+    match (level, pairs, real) {
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, true, false) => &avx512::PAIRS,
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, true, true) => &avx512::PAIRS_REAL,
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, false, false) => &avx512::WIDENED,
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx512, false, true) => &avx512::WIDENED_REAL,
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx2, _, false) => &avx2::BF16,
+        #[cfg(target_arch = "x86_64")]
+        (Level::Avx2, _, true) => &avx2::BF16_REAL,
+        (_, _, false) => &portable::BF16,
+        (_, _, true) => &portable::BF16_REAL,
+    }
+}
+
+/// What bf16 does as f32 does, for its sums are floats.
+macro_rules! as_floats {
+    ($floats:ty) => {
+        type Sum = <$floats as Arithmetic>::Sum;
+        type Real = <$floats as Arithmetic>::Real;
+        const LANES: usize = <$floats>::LANES;
+        const SIZE: usize = 2;
+        const OUTPUT: usize = if REAL { 4 } else { 2 };
+
+        #[inline(always)]
+        unsafe fn zero() -> Self::Sum {
+            // SAFETY: the caller's promise.
+            unsafe { <$floats>::zero() }
+        }
+
+        #[inline(always)]
+        unsafe fn real(sum: Self::Sum, scale: *const f32, bias: *const f32) -> Self::Real {
+            // SAFETY: the caller's promise.
+            unsafe { <$floats>::real(sum, scale, bias) }
+        }
+
+        #[inline(always)]
+        unsafe fn silu(value: Self::Real, rule: &Rule) -> Self::Real {
+            // SAFETY: the caller's promise.
+            unsafe { <$floats>::silu(value, rule) }
+        }
+
+        #[inline(always)]
+        unsafe fn clamp(value: Self::Real, rule: &Rule) -> Self::Real {
+            // SAFETY: the caller's promise.
+            unsafe { <$floats>::clamp(value, rule) }
+        }
+
+        #[inline(always)]
+        fn write_soon(at: *const u8) {
+            <$floats>::write_soon(at);
+        }
+
+        #[inline(always)]
+        fn read_soon(at: *const u8) {
+            <$floats>::read_soon(at);
+        }
+    };
+}
+use as_floats;

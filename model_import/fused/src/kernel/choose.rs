@@ -1,0 +1,32 @@
+//! Which kernels a layer runs with.
+//!
+//! Must not know: what they do.
+
+use super::{Kernels, bf16, int8};
+use crate::element::Format;
+use crate::level::Level;
+
+/// The kernels for layers that read `from` and write `to`, which is the same or f32. `dots`: whether
+/// they may multiply pairs and quads in one instruction.
+pub(crate) fn of(level: Level, dots: bool, from: Format, to: Format) -> &'static Kernels {
+    let real = to == Format::F32;
+    debug_assert!(real || from == to, "no kernel makes {to:?} of {from:?}");
+    match from {
+        Format::F32 => f32(level),
+        Format::Bf16 => bf16::of(level, dots && level.has_bf16(), real),
+        Format::U8 => int8::of(level, dots && level.has_vnni(), real),
+    }
+}
+
+/// The f32 kernels of `level`.
+fn f32(level: Level) -> &'static Kernels {
+    match level {
+        Level::Portable => &super::portable::F32,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => &super::avx2::F32,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => &super::avx512::F32,
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => &super::portable::F32,
+    }
+}

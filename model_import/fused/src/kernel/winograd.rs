@@ -1,0 +1,318 @@
+//! The transforms of inputs and outputs for 3x3 convolutions with fewer multiplications.
+//!
+//! [`Gather`] evaluates the inputs of a square at its points, [`Scatter`] makes outputs of the
+//! products. Both are written once over [`Lanes`]; channels are lanes, so nothing is shuffled.
+//! Must not know: plans, layers, threads, how products are made.
+
+use super::lanes::Lanes;
+use super::plain::Image;
+use super::points::{four, six};
+use crate::element::{Rule, silu};
+use crate::level::Level;
+use crate::winograd::Square;
+
+/// The transforms at one level.
+///
+/// Each asks of its caller what the method of the same name asks, and that the processor has the
+/// level's instructions.
+#[derive(Clone, Copy)]
+pub(crate) struct Transforms {
+    pub(crate) gather: unsafe fn(&Gather),
+    pub(crate) scatter: unsafe fn(&Scatter),
+}
+
+/// The transforms of `level`.
+pub(crate) fn transforms(level: Level) -> Transforms {
+    match level {
+        Level::Portable => portable::TRANSFORMS,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => avx2::TRANSFORMS,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => avx512::TRANSFORMS,
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => portable::TRANSFORMS,
+    }
+}
+
+macro_rules! transforms {
+    ($level:ident, $vector:ty $(, #[$enable:meta])?) => {
+        mod $level {
+            use super::{Gather, Scatter, Transforms};
+
+            pub(super) const TRANSFORMS: Transforms = Transforms { gather, scatter };
+
+            $(#[$enable])?
+            unsafe fn gather(call: &Gather) {
+                // SAFETY: the caller's promise.
+                unsafe { call.gather::<$vector>() }
+            }
+
+            $(#[$enable])?
+            unsafe fn scatter(call: &Scatter) {
+                // SAFETY: the caller's promise.
+                unsafe { call.scatter::<$vector>() }
+            }
+        }
+    };
+}
+
+transforms!(portable, [f32; 4]);
+#[cfg(target_arch = "x86_64")]
+transforms!(
+    avx2,
+    std::arch::x86_64::__m256,
+    #[target_feature(enable = "avx2,fma")]
+);
+#[cfg(target_arch = "x86_64")]
+transforms!(
+    avx512,
+    std::arch::x86_64::__m512,
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
+);
+
+/// The inputs of one square, to be evaluated for all channels.
+pub(crate) struct Gather {
+    pub(crate) square: Square,
+    /// The square's first input pixel, maybe in the border.
+    pub(crate) input: Image,
+    /// Input rows and columns that may be read. The rest are outside the value and count as zero.
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// Where the results for the first point go, and bytes from there to the next point's.
+    pub(crate) output: *mut u8,
+    pub(crate) plane: usize,
+}
+
+/// The products of one square, to be made outputs for some channels.
+pub(crate) struct Scatter {
+    pub(crate) square: Square,
+    /// The products for the first point, and bytes from there to the next point's.
+    pub(crate) input: *const u8,
+    pub(crate) plane: usize,
+    /// How many channels, a multiple of 16.
+    pub(crate) channels: usize,
+    /// The first of these channels of the square's first output pixel.
+    pub(crate) output: Image,
+    pub(crate) residual: Option<Image>,
+    /// Output rows and columns that are to be written. The rest are outside the value.
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    /// One number a channel.
+    pub(crate) bias: *const f32,
+    pub(crate) rule: Rule,
+}
+
+/// An array of what an expression is at each of some indices. A closure would be compiled without the
+/// level's instructions.
+macro_rules! points {
+    ($($index:literal)*; $name:ident => $value:expr) => {
+        [$({
+            let $name = $index;
+            $value
+        }),*]
+    };
+}
+
+impl Gather {
+    /// Writes the results of all channels for each point.
+    ///
+    /// # Safety
+    /// The rows and columns can be read; the results can be written by this thread alone.
+    #[inline(always)]
+    unsafe fn gather<V: Lanes>(&self) {
+        let side = self.square.inputs();
+        let whole = self.rows == side && self.columns == side;
+        // SAFETY: the caller's promise.
+        unsafe {
+            match (self.square, whole) {
+                (Square::Two, true) => self.two::<V, true>(),
+                (Square::Two, false) => self.two::<V, false>(),
+                (Square::Four, true) => self.four::<V, true>(),
+                (Square::Four, false) => self.four::<V, false>(),
+            }
+        }
+    }
+
+    /// `COUNT` channels of one pixel.
+    #[inline(always)]
+    unsafe fn pixel<V: Lanes, const WHOLE: bool>(&self, channel: usize, y: usize, x: usize) -> V {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if WHOLE || (y < self.rows && x < self.columns) {
+                let at = y * self.input.row + x * self.input.pixel + channel * 4;
+                V::load(self.input.start.wrapping_add(at))
+            } else {
+                V::splat(0.0)
+            }
+        }
+    }
+
+    /// Writes the results of one row of points.
+    #[inline(always)]
+    unsafe fn write<V: Lanes, const SIDE: usize>(
+        &self,
+        channel: usize,
+        y: usize,
+        results: [V; SIDE],
+    ) {
+        let row = self
+            .output
+            .wrapping_add(y * SIDE * self.plane + channel * 4);
+        for (x, result) in results.into_iter().enumerate() {
+            // SAFETY: the caller's promise.
+            unsafe { result.store(row.wrapping_add(x * self.plane)) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn two<V: Lanes, const WHOLE: bool>(&self) {
+        for channel in (0..self.input.depth).step_by(V::COUNT) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let rows = points!(0 1 2 3; x => four::all(
+                    points!(0 1 2 3; y => self.pixel::<V, WHOLE>(channel, y, x))
+                ));
+                self.write(channel, 0, four::all(points!(0 1 2 3; x => rows[x][0])));
+                self.write(channel, 1, four::all(points!(0 1 2 3; x => rows[x][1])));
+                self.write(channel, 2, four::all(points!(0 1 2 3; x => rows[x][2])));
+                self.write(channel, 3, four::all(points!(0 1 2 3; x => rows[x][3])));
+            }
+        }
+    }
+
+    /// The pixels are read more than once, so that at most two rows of points are held in registers.
+    #[inline(always)]
+    unsafe fn four<V: Lanes, const WHOLE: bool>(&self) {
+        for channel in (0..self.input.depth).step_by(V::COUNT) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                macro_rules! pixels {
+                    ($x:ident; $($y:literal)*) => {
+                        [$(self.pixel::<V, WHOLE>(channel, $y, $x)),*]
+                    };
+                }
+                let row = points!(0 1 2 3 4 5; x => six::end(pixels!(x; 0 2 4)));
+                self.write(channel, 0, six::all(row));
+                let rows = points!(0 1 2 3 4 5; x => six::first(pixels!(x; 1 2 3 4)));
+                self.write(channel, 1, six::all(points!(0 1 2 3 4 5; x => rows[x][0])));
+                self.write(channel, 2, six::all(points!(0 1 2 3 4 5; x => rows[x][1])));
+                let rows = points!(0 1 2 3 4 5; x => six::second(pixels!(x; 1 2 3 4)));
+                self.write(channel, 3, six::all(points!(0 1 2 3 4 5; x => rows[x][0])));
+                self.write(channel, 4, six::all(points!(0 1 2 3 4 5; x => rows[x][1])));
+                let row = points!(0 1 2 3 4 5; x => six::end(pixels!(x; 1 3 5)));
+                self.write(channel, 5, six::all(row));
+            }
+        }
+    }
+}
+
+impl Scatter {
+    /// Writes the outputs.
+    ///
+    /// # Safety
+    /// The products, the bias and the residual can be read; the outputs can be written by this
+    /// thread alone.
+    #[inline(always)]
+    unsafe fn scatter<V: Lanes>(&self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.square {
+                Square::Two => self.two::<V>(),
+                Square::Four => self.four::<V>(),
+            }
+            if self.rule.silu {
+                self.silu();
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn product<V: Lanes>(&self, channel: usize, point: usize) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { V::load(self.input.wrapping_add(point * self.plane + channel * 4)) }
+    }
+
+    #[inline(always)]
+    unsafe fn two<V: Lanes>(&self) {
+        for channel in (0..self.channels).step_by(V::COUNT) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let rows = points!(0 1 2 3; x => four::back(
+                    points!(0 1 2 3; y => self.product::<V>(channel, y * 4 + x))
+                ));
+                self.write(channel, 0, four::back(points!(0 1 2 3; x => rows[x][0])));
+                self.write(channel, 1, four::back(points!(0 1 2 3; x => rows[x][1])));
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn four<V: Lanes>(&self) {
+        for channel in (0..self.channels).step_by(V::COUNT) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let rows = points!(0 1 2 3 4 5; x => six::back(
+                    points!(0 1 2 3 4 5; y => self.product::<V>(channel, y * 6 + x))
+                ));
+                self.write(channel, 0, six::back(points!(0 1 2 3 4 5; x => rows[x][0])));
+                self.write(channel, 1, six::back(points!(0 1 2 3 4 5; x => rows[x][1])));
+                self.write(channel, 2, six::back(points!(0 1 2 3 4 5; x => rows[x][2])));
+                self.write(channel, 3, six::back(points!(0 1 2 3 4 5; x => rows[x][3])));
+            }
+        }
+    }
+
+    /// Adds bias and residual to one row of outputs, applies the activation and writes what is
+    /// inside the value.
+    #[inline(always)]
+    unsafe fn write<V: Lanes, const SIDE: usize>(
+        &self,
+        channel: usize,
+        y: usize,
+        outputs: [V; SIDE],
+    ) {
+        if y >= self.rows {
+            return;
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            let bias = V::load(self.bias.wrapping_add(channel).cast());
+            let (low, high) = (V::splat(self.rule.low), V::splat(self.rule.high));
+            for (x, output) in outputs.into_iter().enumerate() {
+                if x >= self.columns {
+                    return;
+                }
+                let mut value = output.add(bias);
+                if let Some(image) = &self.residual {
+                    let at = y * image.row + x * image.pixel + channel * 4;
+                    value = value.add(V::load(image.start.wrapping_add(at)));
+                }
+                let at = y * self.output.row + x * self.output.pixel + channel * 4;
+                high.min(low.max(value))
+                    .store(self.output.start.wrapping_add(at));
+            }
+        }
+    }
+
+    /// Applies SiLU to the outputs: by itself, for the code is long.
+    ///
+    /// # Safety
+    /// As [`Scatter::scatter`].
+    #[inline(always)]
+    unsafe fn silu(&self) {
+        let side = self.square.outputs();
+        for y in 0..self.rows.min(side) {
+            for x in 0..self.columns.min(side) {
+                let at = y * self.output.row + x * self.output.pixel;
+                let pixel = self.output.start.wrapping_add(at).cast::<f32>();
+                for channel in 0..self.channels {
+                    // SAFETY: the caller's promise.
+                    unsafe {
+                        let number = pixel.add(channel);
+                        number.write_unaligned(silu(number.read_unaligned()));
+                    }
+                }
+            }
+        }
+    }
+}

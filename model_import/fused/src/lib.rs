@@ -1,0 +1,42 @@
+//! A whole convolutional network as one operation on the processor.
+//!
+//! A [`Plan`] says which layers there are; it is plain data, written beside a generated model. An
+//! [`Engine`] is a plan with packed weights, memory and threads. Must not know: burn, ONNX, files,
+//! servers.
+
+#![expect(
+    unsafe_code,
+    reason = "vector instructions and memory shared between threads; each block says why it is sound"
+)]
+#![deny(unsafe_op_in_unsafe_fn, clippy::undocumented_unsafe_blocks)]
+
+pub mod plan;
+mod shapes;
+mod ranges;
+mod level;
+mod error;
+mod weights;
+mod layout;
+mod memory;
+mod element;
+mod convolution;
+mod pack;
+mod winograd;
+mod numbers;
+mod kernel;
+mod steps;
+mod network;
+mod build;
+mod storage;
+mod clock;
+mod threads;
+mod engine;
+
+pub use engine::{Engine, Options, Precision};
+pub use error::{EngineError, InputError};
+pub use level::Level;
+pub use plan::{Activation, Convolution, Layer, Operation, Plan, Pool, Shape, WeightLayout};
+pub use ranges::{Range, Ranges};
+pub use shapes::PlanError;
+pub use weights::{Normalise, Weights};
+pub use winograd::Winograd;

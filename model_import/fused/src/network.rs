@@ -1,0 +1,142 @@
+//! A network that is ready to run: its steps in order, and how images enter and numbers leave.
+//!
+//! Must not know: threads, how images are shared between them.
+
+use crate::element::Format;
+use crate::kernel::{Codec, Kernels, LevelTable};
+use crate::memory::Block;
+use crate::steps::{Step, Value};
+
+/// A step, with the value that it writes.
+pub(crate) struct Stage {
+    pub(crate) step: Box<dyn Step>,
+    pub(crate) output: Value,
+}
+
+impl Stage {
+    /// The step's chunks, and one for the border of each image.
+    pub(crate) fn chunks(&self, images: usize) -> usize {
+        let borders = if self.output.layout.is_flat() {
+            0
+        } else {
+            images
+        };
+        self.step.chunks(images) + borders
+    }
+
+    /// # Safety
+    /// As [`Step::run`].
+    pub(crate) unsafe fn run(
+        &self,
+        chunk: usize,
+        images: usize,
+        memory: *mut u8,
+        scratch: *mut u8,
+    ) {
+        let own = self.step.chunks(images);
+        // SAFETY: the caller's promise; no chunk of the step writes the border.
+        unsafe {
+            if chunk < own {
+                self.step.run(chunk, images, memory, scratch);
+            } else {
+                self.output.clear_border(memory, (images, chunk - own));
+            }
+        }
+    }
+}
+
+/// What stays the same from pass to pass.
+pub(crate) struct Network {
+    pub(crate) input: Value,
+    pub(crate) stages: Vec<Stage>,
+    /// Bytes of memory for one image.
+    pub(crate) bytes: usize,
+    pub(crate) scratch: usize,
+    /// Those of the input's format, and those of f32.
+    pub(crate) kernels: &'static Kernels,
+    pub(crate) floats: &'static Kernels,
+    pub(crate) table: LevelTable,
+    pub(crate) order: [usize; 3],
+}
+
+/// Images to run.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'a> {
+    Levels(&'a [u8]),
+    Floats(&'a [f32]),
+}
+
+impl Network {
+    pub(crate) fn output(&self) -> &Value {
+        let last = self.stages.last().map(|stage| &stage.output);
+        last.unwrap_or(&self.input)
+    }
+
+    /// Writes image `index` of `source` as image `image` of `images`.
+    ///
+    /// # Safety
+    /// `memory` holds `images` images; no other thread touches this one.
+    pub(crate) unsafe fn feed(
+        &self,
+        source: Source<'_>,
+        index: usize,
+        (images, image): (usize, usize),
+        memory: &Block,
+    ) {
+        let shape = self.input.layout.shape;
+        let (elements, row) = (shape.elements(), shape.width * shape.channels);
+        debug_assert!(
+            images * self.bytes <= memory.len(),
+            "memory for {images} images"
+        );
+        // SAFETY: the caller's promise; a row of the source is a row of the value.
+        unsafe {
+            for y in 0..shape.height {
+                let codec = Codec {
+                    value: self.input.image(memory.start(), (images, image), [y, 0]),
+                    channels: shape.channels,
+                };
+                let start = index * elements + y * row;
+                match source {
+                    Source::Levels(levels) => {
+                        let levels = &levels[start..start + row];
+                        (self.kernels.levels)(&codec, levels, &self.table, self.order);
+                    }
+                    Source::Floats(floats) => {
+                        (self.kernels.encode)(&codec, &floats[start..start + row]);
+                    }
+                }
+            }
+            self.input.clear_border(memory.start(), (images, image));
+        }
+    }
+
+    /// Reads image `image` of `images` of a value, without padding.
+    ///
+    /// # Safety
+    /// `memory` holds `images` images; no thread writes this one.
+    pub(crate) unsafe fn read(
+        &self,
+        value: &Value,
+        (images, image): (usize, usize),
+        memory: &Block,
+        numbers: &mut [f32],
+    ) {
+        let shape = value.layout.shape;
+        let kernels = match value.format {
+            Format::F32 => self.floats,
+            Format::Bf16 | Format::U8 => self.kernels,
+        };
+        let rows = numbers.chunks_exact_mut(shape.width * shape.channels);
+        for (y, row) in rows.enumerate().take(shape.height) {
+            // SAFETY: the caller's promise; the row is one of the value's.
+            unsafe {
+                let codec = Codec {
+                    value: value.image(memory.start(), (images, image), [y, 0]),
+                    channels: shape.channels,
+                };
+                (kernels.decode)(&codec, row);
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Weights in the order in which a kernel reads them, packed once.
+//!
+//! The output channels fall into panels; a panel holds `[reduction / group][channels][group]`,
+//! where a group is as many numbers of the reduction as fit 4 bytes. The reduction runs over kernel
+//! rows, kernel columns and the padded channels of a pixel. Must not know: where weights come from.
+
+use crate::layout::{CHANNELS, Layout};
+use crate::memory::{Block, Plain};
+use crate::plan::{Convolution, WeightLayout};
+
+/// The weights of one convolution, as named by output channel, input channel of its group, row and
+/// column.
+pub(crate) struct Kernel<'a> {
+    pub(crate) numbers: &'a [f32],
+    pub(crate) layout: WeightLayout,
+    pub(crate) outputs: usize,
+    /// Input channels of a group.
+    pub(crate) inputs: usize,
+    pub(crate) size: [usize; 2],
+}
+
+impl<'a> Kernel<'a> {
+    pub(crate) fn new(numbers: &'a [f32], convolution: &Convolution, channels: usize) -> Self {
+        Self {
+            numbers,
+            layout: convolution.weight_layout,
+            outputs: convolution.outputs,
+            inputs: channels / convolution.groups,
+            size: convolution.kernel,
+        }
+    }
+
+    /// One weight.
+    pub(crate) fn at(&self, output: usize, input: usize, [y, x]: [usize; 2]) -> f32 {
+        let [height, width] = self.size;
+        let tap = (input * height + y) * width + x;
+        let index = match self.layout {
+            WeightLayout::Oihw => output * self.inputs * height * width + tap,
+            WeightLayout::Io => tap * self.outputs + output,
+        };
+        self.numbers[index]
+    }
+}
+
+impl Kernel<'_> {
+    /// All weights of an output channel.
+    pub(crate) fn of(&self, output: usize) -> impl Iterator<Item = f32> {
+        let [height, width] = self.size;
+        let taps = (0..height * width).map(move |tap| [tap / width, tap % width]);
+        taps.flat_map(move |tap| (0..self.inputs).map(move |input| self.at(output, input, tap)))
+    }
+}
+
+/// Some output channels and their weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Panel {
+    /// Where its weights start, in bytes.
+    pub(crate) start: usize,
+    /// Its first output channel.
+    pub(crate) channel: usize,
+    /// Output channels.
+    pub(crate) channels: usize,
+}
+
+/// All panels of a convolution.
+pub(crate) struct Panels {
+    pub(crate) weights: Block,
+    pub(crate) panels: Vec<Panel>,
+    /// Bytes of a whole panel.
+    pub(crate) bytes: usize,
+}
+
+/// Packs `kernel` for a value of layout `input` into panels of `widest` channels, the last of them
+/// maybe narrower. `encode(channel, weight)` makes the stored number.
+pub(crate) fn pack<W: Plain>(
+    kernel: &Kernel<'_>,
+    input: &Layout,
+    widest: usize,
+    encode: impl Fn(usize, f32) -> W,
+) -> Panels {
+    let group = 4 / size_of::<W>();
+    let [height, width] = kernel.size;
+    let reduction = height * width * input.depth;
+    let outputs = kernel.outputs.next_multiple_of(CHANNELS);
+    let mut weights = Block::new(outputs * reduction * size_of::<W>());
+    let numbers = weights.elements_mut::<W>();
+    let mut panels = Vec::new();
+    for channel in (0..outputs).step_by(widest) {
+        let channels = widest.min(outputs - channel);
+        let start = channel * reduction;
+        panels.push(Panel {
+            start: start * size_of::<W>(),
+            channel,
+            channels,
+        });
+        for output in 0..channels.min(kernel.outputs - channel) {
+            for tap in 0..height * width {
+                for i in 0..kernel.inputs {
+                    let k = tap * input.depth + i;
+                    let place = (k / group * channels + output) * group + k % group;
+                    let weight = kernel.at(channel + output, i, [tap / width, tap % width]);
+                    numbers[start + place] = encode(channel + output, weight);
+                }
+            }
+        }
+    }
+    Panels {
+        weights,
+        panels,
+        bytes: widest * reduction * size_of::<W>(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Shape;
+
+    #[test]
+    fn groups_of_the_reduction_are_interleaved() {
+        let numbers: Vec<f32> = (0..20 * 3).map(|n| n as f32).collect();
+        let kernel = Kernel {
+            numbers: &numbers,
+            layout: WeightLayout::Oihw,
+            outputs: 20,
+            inputs: 3,
+            size: [1, 1],
+        };
+        let shape = Shape {
+            height: 1,
+            width: 1,
+            channels: 3,
+        };
+        let input = Layout::input(shape, 1, [0; 4]);
+        let mut packed = pack(&kernel, &input, 16, |_, weight| weight as i8);
+        let channels: Vec<_> = packed
+            .panels
+            .iter()
+            .map(|p| (p.start, p.channels))
+            .collect();
+        assert_eq!(channels, [(0, 16), (64, 16)]);
+        let bytes = packed.weights.elements_mut::<i8>();
+        assert_eq!(bytes[..8], [0, 1, 2, 0, 3, 4, 5, 0]);
+        assert_eq!(bytes[64 + 12..64 + 20], [57, 58, 59, 0, 0, 0, 0, 0]);
+    }
+}

@@ -1,0 +1,230 @@
+//! A convolution of one group: tiles of output pixels times panels of output channels.
+//!
+//! A chunk is a block of tiles times a group of panels. Must not know: other layers, threads.
+
+use super::{Parts, Step, Value};
+use crate::convolution::{Layouts, Tile, Tiling, Walk};
+use crate::kernel::{self, Kernels};
+use crate::numbers::Numbers;
+use crate::pack::Panel;
+use crate::plan::Convolution;
+
+/// The panels of a group take at most this many bytes, so that they stay in the second-level cache
+/// while a block of tiles passes.
+const GROUP_BYTES: usize = 384 << 10;
+/// The input of a block of tiles takes about this many bytes, for the same reason.
+const BLOCK_BYTES: usize = 192 << 10;
+/// The work falls into about this many chunks at least, so that threads share it evenly.
+const CHUNKS: usize = 16;
+
+impl Walk {
+    pub(crate) const fn new(convolution: &Convolution) -> Self {
+        Self {
+            kernel: convolution.kernel,
+            stride: convolution.stride,
+            dilation: convolution.dilation,
+            before: [convolution.padding[0], convolution.padding[1]],
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Dense {
+    input: Value,
+    output: Value,
+    residual: Option<Value>,
+    tiling: Tiling,
+    /// The reduction: runs of so many groups of 4 bytes, from these offsets on.
+    offsets: Vec<usize>,
+    run: usize,
+    /// Bytes from the input of one output pixel to the next's.
+    step: usize,
+    numbers: Numbers,
+    kernels: &'static Kernels,
+}
+
+/// How the work falls into chunks.
+#[derive(Clone, Copy, Debug)]
+struct Blocking {
+    /// Tiles of a block, and blocks.
+    tiles: usize,
+    blocks: usize,
+    /// Panels of a group, and groups.
+    panels: usize,
+    groups: usize,
+}
+
+impl Dense {
+    pub(crate) fn new(parts: Parts<'_>) -> Self {
+        let Parts {
+            convolution,
+            input,
+            output,
+            residual,
+            kernels,
+            ..
+        } = parts;
+        let walk = Walk::new(convolution);
+        let layouts = Layouts {
+            input: input.layout,
+            output: output.layout,
+            residual: residual.map(|value| value.layout),
+        };
+        let tiling = Tiling::new(
+            &walk,
+            &layouts,
+            parts.images,
+            (kernels.strips, kernels.pixels),
+        );
+        let (offsets, pixels) = walk.segments(&input.layout);
+        let numbers = Numbers::new(
+            &parts.kernel,
+            parts.bias,
+            [&input, &output],
+            residual.as_ref(),
+            parts.rule,
+            kernels.panel,
+        );
+        let dense = Self {
+            input,
+            output,
+            residual,
+            tiling,
+            offsets,
+            run: pixels * input.layout.depth * input.layout.size / 4,
+            step: walk.stride[1] * input.layout.pixel(),
+            numbers,
+            kernels,
+        };
+        for images in 1..=parts.images {
+            dense.check(images);
+        }
+        dense
+    }
+
+    /// The safety of `run` rests on this: no tile reaches out of its values.
+    fn check(&self, images: usize) {
+        let (tiles, repeat) = self.tiling.tiles(images);
+        let reach = |value: &Value| value.layout.image() * (images / repeat);
+        let last = self
+            .offsets
+            .last()
+            .map_or(0, |offset| offset + self.run * 4);
+        for tile in tiles {
+            for strip in 0..tile.strips {
+                let pixels = tile.pixels - 1;
+                let input = tile.input[strip] + pixels * self.step + last;
+                let output = tile.output[strip] + tile.pixels * self.output.layout.pixel();
+                assert!(
+                    input <= reach(&self.input),
+                    "a tile reads outside its input"
+                );
+                assert!(
+                    output <= reach(&self.output),
+                    "a tile writes outside its output"
+                );
+                if let Some(value) = &self.residual {
+                    let residual = tile.residual[strip] + tile.pixels * value.layout.pixel();
+                    assert!(
+                        residual <= reach(value),
+                        "a tile reads outside its residual"
+                    );
+                }
+            }
+        }
+    }
+
+    fn blocking(&self, images: usize) -> Blocking {
+        let (list, repeat) = self.tiling.tiles(images);
+        let (tiles, panels) = (list.len() * repeat, self.numbers.panels.panels.len());
+        let most = (GROUP_BYTES / self.numbers.panels.bytes).clamp(1, panels);
+        let groups = panels.div_ceil(most);
+        let bytes = self.input.layout.image() * images / tiles;
+        let most = (BLOCK_BYTES / bytes.max(1)).clamp(1, tiles);
+        let blocks = tiles.div_ceil(most);
+        let blocks = blocks.max(CHUNKS.div_ceil(groups).min(tiles));
+        let groups = groups.max(CHUNKS.div_ceil(blocks).min(panels));
+        Blocking {
+            tiles: tiles.div_ceil(blocks),
+            blocks,
+            panels: panels.div_ceil(groups),
+            groups,
+        }
+    }
+}
+
+impl Step for Dense {
+    fn chunks(&self, images: usize) -> usize {
+        let blocking = self.blocking(images);
+        blocking.blocks * blocking.groups
+    }
+
+    unsafe fn run(&self, chunk: usize, images: usize, memory: *mut u8, _: *mut u8) {
+        let blocking = self.blocking(images);
+        let (list, repeat) = self.tiling.tiles(images);
+        let (block, group) = (chunk % blocking.blocks, chunk / blocking.blocks);
+        let panels = &self.numbers.panels.panels;
+        let first = group * blocking.panels;
+        let panels = &panels[first.min(panels.len())..(first + blocking.panels).min(panels.len())];
+        let first = block * blocking.tiles;
+        for index in first..(first + blocking.tiles).min(list.len() * repeat) {
+            let tile = &list[index % list.len()];
+            // SAFETY: the tile is one of the list, for image 0 or, where the list is by image, for
+            // each image in turn. No two chunks share both tile and panel.
+            unsafe { self.tile(tile, panels, (images, index / list.len()), memory) };
+        }
+    }
+}
+
+impl Dense {
+    /// Computes one tile for some panels.
+    ///
+    /// # Safety
+    /// As [`Step::run`]; no other thread has this tile and one of these panels.
+    unsafe fn tile(
+        &self,
+        tile: &Tile,
+        panels: &[Panel],
+        (images, image): (usize, usize),
+        memory: *mut u8,
+    ) {
+        let start = |value: &Value| memory.wrapping_add(value.offset(images, image));
+        let (input, output) = (start(&self.input), start(&self.output));
+        let residual = self.residual.as_ref().map(start);
+        let numbers = &self.numbers;
+        let weights = numbers.panels.weights.start();
+        for panel in panels {
+            let channel = panel.channel * self.output.layout.size;
+            let of_residual = panel.channel * self.input.layout.size;
+            let call = kernel::Tile {
+                input: tile
+                    .input
+                    .map(|offset| input.wrapping_add(offset).cast_const()),
+                output: tile
+                    .output
+                    .map(|offset| output.wrapping_add(offset + channel)),
+                residual: tile.residual.map(|offset| {
+                    residual.map_or(std::ptr::null(), |start| {
+                        start.wrapping_add(offset + of_residual).cast_const()
+                    })
+                }),
+                input_step: self.step,
+                output_step: self.output.layout.pixel(),
+                residual_step: self.residual.map_or(0, |value| value.layout.pixel()),
+                offsets: self.offsets.as_ptr(),
+                segments: self.offsets.len(),
+                run: self.run,
+                weights: weights.wrapping_add(panel.start),
+                bias: numbers.bias[panel.channel..].as_ptr(),
+                scale: numbers.scale[panel.channel..].as_ptr(),
+                residual_scale: numbers.residual_scale,
+                rule: numbers.rule,
+            };
+            let kernel = (self.kernels.tile)(tile.strips, tile.pixels, panel.channels);
+            // SAFETY: `check` has shown that the tile stays in its values, which `memory` reaches
+            // over; a panel's weights, bias and scale are as long as its channels need; the
+            // engine chose kernels that the processor has.
+            unsafe { kernel(&call) };
+        }
+    }
+}

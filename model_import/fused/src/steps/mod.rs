@@ -1,0 +1,130 @@
+//! The steps of a forward pass, one for each layer, and the choice of the algorithm for a layer.
+//!
+//! A step's work falls into chunks that any thread may run in any order. Must not know: the pool,
+//! other layers.
+
+mod dense;
+mod rows;
+mod winograd;
+
+use crate::element::{Format, Quantum, Rule};
+use crate::kernel::{Image, Kernels, Transforms};
+use crate::layout::{CHANNELS, Layout};
+use crate::pack;
+use crate::plan::Convolution;
+use crate::winograd::{Winograd, choose};
+
+pub(crate) use dense::Dense;
+pub(crate) use rows::{Elements, Grouped, Pooling, Softmax};
+pub(crate) use winograd::Transformed;
+
+/// One layer, ready to run.
+pub(crate) trait Step: Send + Sync {
+    /// Into how many chunks the work for so many images falls.
+    fn chunks(&self, images: usize) -> usize;
+
+    /// Bytes that a thread needs for itself while it runs a chunk.
+    fn scratch(&self) -> usize {
+        0
+    }
+
+    /// Runs one chunk.
+    ///
+    /// # Safety
+    /// `chunk` is less than `chunks(images)`; `memory` reaches over the values of `images` images;
+    /// `scratch` over `scratch()` bytes, aligned to a line, that no other thread uses; the values
+    /// that the step reads are written; no other thread runs this chunk or touches what the chunk
+    /// writes: chunks of one step write different bytes.
+    unsafe fn run(&self, chunk: usize, images: usize, memory: *mut u8, scratch: *mut u8);
+}
+
+/// Where a value is and what its numbers mean.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Value {
+    /// Where it starts in the memory of one image. The memory of `n` images is the same plan with
+    /// every number times `n`.
+    pub(crate) start: usize,
+    pub(crate) layout: Layout,
+    pub(crate) format: Format,
+    pub(crate) quantum: Quantum,
+    /// Each byte of the border.
+    pub(crate) border: u8,
+}
+
+impl Value {
+    /// Where image `image` of `images` starts.
+    pub(crate) const fn offset(&self, images: usize, image: usize) -> usize {
+        self.start * images + image * self.layout.image()
+    }
+
+    /// Image `image` of `images`, from pixel (`y`, `x`) inside the border.
+    ///
+    /// # Safety
+    /// `memory` reaches over the values of `images` images.
+    pub(crate) unsafe fn image(
+        &self,
+        memory: *mut u8,
+        (images, image): (usize, usize),
+        [y, x]: [usize; 2],
+    ) -> Image {
+        let at = self.offset(images, image) + self.layout.at(y, x, [0, 0]);
+        Image {
+            // SAFETY: the caller's promise; the pixel is in the value.
+            start: unsafe { memory.add(at) },
+            pixel: self.layout.pixel(),
+            row: self.layout.row(),
+            depth: self.layout.depth,
+            quantum: self.quantum,
+        }
+    }
+
+    /// Fills the border of image `image` of `images`.
+    ///
+    /// # Safety
+    /// `memory` reaches over the values of `images` images, and no other thread touches the border.
+    pub(crate) unsafe fn clear_border(&self, memory: *mut u8, (images, image): (usize, usize)) {
+        for (start, length) in self.layout.border() {
+            // SAFETY: the run is inside the value, and the caller's promise.
+            unsafe {
+                let start = memory.add(self.offset(images, image) + start);
+                start.write_bytes(self.border, length);
+            }
+        }
+    }
+}
+
+/// All that the step of a convolution is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) convolution: &'a Convolution,
+    pub(crate) kernel: pack::Kernel<'a>,
+    /// One number an output channel.
+    pub(crate) bias: Vec<f32>,
+    pub(crate) input: Value,
+    pub(crate) output: Value,
+    pub(crate) residual: Option<Value>,
+    /// Most images that run through a step together.
+    pub(crate) images: usize,
+    /// Threads that share a step if there are fewer images.
+    pub(crate) threads: usize,
+    pub(crate) kernels: &'static Kernels,
+    pub(crate) rule: Rule,
+    pub(crate) transforms: Transforms,
+    pub(crate) winograd: Winograd,
+}
+
+/// Chooses the algorithm for a convolution.
+///
+/// A faster algorithm for some shapes (fewer multiplications for 3x3) is another type that is a
+/// [`Step`], chosen here before [`Dense`].
+pub(crate) fn convolution(parts: Parts<'_>) -> Box<dyn Step> {
+    let (input, output) = (parts.input, parts.output);
+    let is_real = [input.format, output.format] == [Format::F32; 2]
+        && input.layout.depth.is_multiple_of(CHANNELS);
+    let size = [output.layout.shape.height, output.layout.shape.width];
+    let square = choose(parts.winograd, parts.convolution, size, parts.images);
+    match square.filter(|_| is_real) {
+        Some(square) => Box::new(Transformed::new(parts, square)),
+        None if parts.convolution.groups > 1 => Box::new(Grouped::new(parts)),
+        None => Box::new(Dense::new(parts)),
+    }
+}

@@ -1,0 +1,305 @@
+//! A 3x3 convolution with fewer multiplications: see `crate::winograd`.
+//!
+//! A chunk is a block of squares times a share of the panels of output channels. Squares are counted
+//! through all images, so that a block may be of several. A chunk evaluates the inputs of its squares
+//! at all points; then, panel by panel, it multiplies them, a convolution of one pixel at a time at
+//! each point, and makes outputs of the products. Must not know: other layers, threads.
+
+use super::{Parts, Step, Value};
+use crate::element::Rule;
+use crate::kernel::{self, Gather, Image, Kernels, Scatter, Transforms};
+use crate::layout::CHANNELS;
+use crate::memory::LINE;
+use crate::pack::{Panel, Panels};
+use crate::plan::{Activation, Convolution};
+use crate::winograd::{Blocking, Call, Square, pack};
+
+/// Channels of the widest panel of any level.
+const WIDEST: usize = 32;
+/// What products have for bias and scale.
+static NOTHING: [f32; WIDEST] = [0.0; WIDEST];
+static SAME: [f32; WIDEST] = [1.0; WIDEST];
+/// Where the one run of a product's reduction starts.
+static START: [usize; 1] = [0];
+
+/// See the module.
+pub(crate) struct Transformed {
+    square: Square,
+    input: Value,
+    output: Value,
+    residual: Option<Value>,
+    /// Rows above and columns to the left of the input.
+    before: [usize; 2],
+    /// Squares down and across an image.
+    squares: [usize; 2],
+    /// For one image, two images and so on.
+    blockings: Vec<Blocking>,
+    /// For no squares in a block, one square and so on.
+    calls: Vec<Vec<Call>>,
+    panels: Panels,
+    /// One number an output channel, padded.
+    bias: Vec<f32>,
+    rule: Rule,
+    kernels: &'static Kernels,
+    transforms: Transforms,
+}
+
+/// A block's numbers in the scratch memory: `[points][squares][channels]`.
+#[derive(Clone, Copy)]
+struct Planes {
+    start: *mut u8,
+    /// Bytes from a point to the next, and from a square to the next.
+    plane: usize,
+    pitch: usize,
+}
+
+impl Planes {
+    const fn new(start: *mut u8, channels: usize, squares: usize) -> Self {
+        // An odd number of lines: at a power of two they would push each other out of the caches.
+        let pitch = ((channels * size_of::<f32>()).div_ceil(LINE) | 1) * LINE;
+        let plane = ((pitch * squares / LINE) | 1) * LINE;
+        Self {
+            start,
+            plane,
+            pitch,
+        }
+    }
+
+    const fn at(&self, point: usize, square: usize) -> *mut u8 {
+        let offset = point * self.plane + square * self.pitch;
+        self.start.wrapping_add(offset)
+    }
+}
+
+impl Transformed {
+    pub(crate) fn new(parts: Parts<'_>, square: Square) -> Self {
+        let Parts {
+            convolution,
+            input,
+            output,
+            kernels,
+            ..
+        } = parts;
+        check(convolution, &input, &output);
+        assert!(kernels.panel <= WIDEST, "no panel is so wide");
+        let shape = output.layout.shape;
+        let squares = square.across([shape.height, shape.width]);
+        let panels = pack(square, &parts.kernel, &input.layout, kernels.panel);
+        let most = kernels.strips * kernels.pixels;
+        let blocking = |images| {
+            let chunks = if images < parts.threads {
+                2 * parts.threads
+            } else {
+                1
+            };
+            let squares = images * squares[0] * squares[1];
+            Blocking::new(squares, panels.panels.len(), most, chunks)
+        };
+        let blockings: Vec<Blocking> = (1..=parts.images).map(blocking).collect();
+        let most = blockings.iter().map(|blocking| blocking.squares).max();
+        let call = |count| Call::list(count, (kernels.strips, kernels.pixels));
+        let calls = (0..=most.unwrap_or(0)).map(call).collect();
+        let mut bias = parts.bias;
+        bias.resize(convolution.outputs.next_multiple_of(CHANNELS), 0.0);
+        Self {
+            square,
+            input,
+            output,
+            residual: parts.residual,
+            before: [convolution.padding[0], convolution.padding[1]],
+            squares,
+            blockings,
+            calls,
+            panels,
+            bias,
+            rule: parts.rule,
+            kernels,
+            transforms: parts.transforms,
+        }
+    }
+
+    /// Where a block of `squares` squares has its evaluated inputs and its products.
+    const fn planes(&self, squares: usize, scratch: *mut u8) -> [Planes; 2] {
+        let inputs = Planes::new(scratch, self.input.layout.depth, squares);
+        let end = inputs.at(self.square.points(), 0);
+        [inputs, Planes::new(end, self.kernels.panel, squares)]
+    }
+
+    /// The image of a square, and its first output row and column.
+    const fn place(&self, square: usize) -> (usize, [usize; 2]) {
+        let [down, across] = self.squares;
+        let (image, square) = (square / (down * across), square % (down * across));
+        let side = self.square.outputs();
+        (image, [square / across * side, square % across * side])
+    }
+}
+
+/// The safety of `run` rests on this: what the windows of all output pixels cover is in the input or
+/// its border, and pixels are whole vectors of floats.
+fn check(convolution: &Convolution, input: &Value, output: &Value) {
+    let [above, left, below, right] = convolution.padding;
+    let (from, to) = (input.layout.shape, output.layout.shape);
+    let halo = input.layout.halo.iter().zip(convolution.padding);
+    assert!(
+        halo.into_iter().all(|(&halo, padding)| padding <= halo),
+        "the border is narrower than the padding"
+    );
+    assert!(
+        to.height + 2 == above + from.height + below && to.width + 2 == left + from.width + right,
+        "the output has another size than a 3x3 convolution's"
+    );
+    for layout in [&input.layout, &output.layout] {
+        let whole = layout.depth.is_multiple_of(CHANNELS) && layout.size == size_of::<f32>();
+        assert!(whole, "pixels are not whole vectors of floats");
+    }
+}
+
+impl Step for Transformed {
+    fn chunks(&self, images: usize) -> usize {
+        let blocking = &self.blockings[images - 1];
+        blocking.blocks * blocking.shares
+    }
+
+    fn scratch(&self) -> usize {
+        let bytes = |blocking: &Blocking| {
+            let planes = self.planes(blocking.squares, std::ptr::null_mut());
+            let bytes = planes.map(|planes| planes.plane * self.square.points());
+            bytes.iter().sum()
+        };
+        self.blockings.iter().map(bytes).max().unwrap_or(0)
+    }
+
+    unsafe fn run(&self, chunk: usize, images: usize, memory: *mut u8, scratch: *mut u8) {
+        let blocking = &self.blockings[images - 1];
+        let (block, share) = (chunk / blocking.shares, chunk % blocking.shares);
+        let count = images * self.squares[0] * self.squares[1];
+        let first = block * blocking.squares;
+        let squares = first..(first + blocking.squares).min(count);
+        let panels = self.panels.panels.chunks(blocking.panels).nth(share);
+        let [inputs, products] = self.planes(blocking.squares, scratch);
+        // SAFETY: the caller's promise: `scratch` is as large as both planes; the squares are of
+        // these images, and no other chunk has these squares and one of these panels.
+        unsafe {
+            for (index, square) in squares.clone().enumerate() {
+                self.gather(square, (images, memory), &inputs, index);
+            }
+            for panel in panels.into_iter().flatten() {
+                self.multiply(squares.len(), panel, [&inputs, &products]);
+                for (index, square) in squares.clone().enumerate() {
+                    self.scatter(square, panel, (images, memory), &products, index);
+                }
+            }
+        }
+    }
+}
+
+impl Transformed {
+    /// Evaluates the inputs of a square, which become number `index` of `planes`.
+    ///
+    /// # Safety
+    /// As [`Step::run`] for these `images` in this `memory`; the square is one of theirs; `planes` are
+    /// this thread's own and have room for number `index`.
+    unsafe fn gather(
+        &self,
+        square: usize,
+        (images, memory): (usize, *mut u8),
+        planes: &Planes,
+        index: usize,
+    ) {
+        let (image, [y, x]) = self.place(square);
+        let (layout, shape) = (self.input.layout, self.output.layout.shape);
+        let at = self.input.offset(images, image) + layout.at(y, x, self.before);
+        let call = Gather {
+            square: self.square,
+            input: Image {
+                start: memory.wrapping_add(at),
+                pixel: layout.pixel(),
+                row: layout.row(),
+                depth: layout.depth,
+                quantum: self.input.quantum,
+            },
+            rows: self.square.inputs().min(shape.height - y + 2),
+            columns: self.square.inputs().min(shape.width - x + 2),
+            output: planes.at(0, index),
+            plane: planes.plane,
+        };
+        // SAFETY: these rows and columns are what the windows of the square's output pixels cover,
+        // which `check` found in the input or its border; the rest is the caller's promise.
+        unsafe { (self.transforms.gather)(&call) };
+    }
+
+    /// Multiplies the evaluated inputs of `squares` squares by the weights of one panel.
+    ///
+    /// # Safety
+    /// The planes are this thread's own and hold so many squares; the inputs are evaluated.
+    unsafe fn multiply(&self, squares: usize, panel: &Panel, [inputs, products]: [&Planes; 2]) {
+        let depth = self.input.layout.depth;
+        let bytes = depth * panel.channels * size_of::<f32>();
+        for point in 0..self.square.points() {
+            let start = panel.start + point * bytes;
+            for call in &self.calls[squares] {
+                let tile = kernel::Tile {
+                    input: call
+                        .first
+                        .map(|square| inputs.at(point, square).cast_const()),
+                    output: call.first.map(|square| products.at(point, square)),
+                    residual: [std::ptr::null(); 2],
+                    input_step: inputs.pitch,
+                    output_step: products.pitch,
+                    residual_step: 0,
+                    offsets: START.as_ptr(),
+                    segments: START.len(),
+                    run: depth,
+                    weights: self.panels.weights.start().wrapping_add(start),
+                    bias: NOTHING.as_ptr(),
+                    scale: SAME.as_ptr(),
+                    residual_scale: 1.0,
+                    rule: Rule::new(Activation::None),
+                };
+                let kernel = (self.kernels.tile)(call.strips, call.pixels, panel.channels);
+                // SAFETY: a call's squares are among the first `squares`, which the caller promises
+                // are in the planes; a panel has weights for every point and `depth` channels, and no
+                // more channels than bias and scale; the engine chose kernels that the processor has.
+                unsafe { kernel(&tile) };
+            }
+        }
+    }
+
+    /// Makes outputs of one panel of the products of a square, number `index` of `planes`.
+    ///
+    /// # Safety
+    /// As [`Transformed::gather`]; no other thread has this square and this panel.
+    unsafe fn scatter(
+        &self,
+        square: usize,
+        panel: &Panel,
+        (images, memory): (usize, *mut u8),
+        planes: &Planes,
+        index: usize,
+    ) {
+        let (image, [y, x]) = self.place(square);
+        let shape = self.output.layout.shape;
+        // SAFETY: the caller's promise; a square starts inside the image.
+        let pixel = |value: &Value| unsafe {
+            let pixel = value.image(memory, (images, image), [y, x]);
+            let channel = panel.channel * size_of::<f32>();
+            let start = pixel.start.wrapping_add(channel);
+            Image { start, ..pixel }
+        };
+        let call = Scatter {
+            square: self.square,
+            input: planes.at(0, index),
+            plane: planes.plane,
+            channels: panel.channels,
+            output: pixel(&self.output),
+            residual: self.residual.as_ref().map(pixel),
+            rows: shape.height - y,
+            columns: shape.width - x,
+            bias: self.bias[panel.channel..].as_ptr(),
+            rule: self.rule,
+        };
+        // SAFETY: the caller's promise; rows and columns end with the image, and there is a bias for
+        // each of the panel's channels.
+        unsafe { (self.transforms.scatter)(&call) };
+    }
+}

@@ -1,0 +1,359 @@
+//! 3x3 convolutions with fewer multiplications: which layers, what tiles, and the weights for them.
+//!
+//! A square of outputs is a product of three steps: the inputs under it are transformed, multiplied
+//! by the transformed weights, and transformed back. A square of 4x4 takes 36 multiplications a
+//! pair of channels where the plain way takes 144, one of 2x2 takes 16 for 36: A. Lavin and S. Gray,
+//! "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv 1509.09308. The inputs and the
+//! kernel are polynomials, evaluated at a few points: 0, 1, -1 and infinity for 2x2, and 0, 3/4, -3/4,
+//! 3/2, -3/2 and infinity for 4x4. The usual 1 and 2 in place of 3/4 and 3/2 give twice the error and three
+//! times the largest. 6x6 would take a tenth fewer multiplications than 4x4 at 56
+//! and 28 pixels, none fewer at 14 and 7. The transforms of inputs and outputs are in `kernel`.
+//! Must not know: values, threads, vectors.
+
+use crate::layout::{CHANNELS, Layout};
+use crate::memory::Block;
+use crate::pack::{Kernel, Panel, Panels};
+use crate::plan::Convolution;
+
+/// The points of 4x4. Their powers are exact.
+pub(crate) const A: f32 = 0.75;
+pub(crate) const B: f32 = 1.5;
+
+/// A square of outputs that are computed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Square {
+    /// 2x2 outputs of 4x4 inputs.
+    Two,
+    /// 4x4 outputs of 6x6 inputs.
+    Four,
+}
+
+/// Which squares an engine uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Winograd {
+    /// None: every convolution is computed by its definition.
+    Never,
+    /// What is fastest for each layer.
+    #[default]
+    Auto,
+    /// 2x2 wherever the algorithm can be used.
+    Two,
+    /// 4x4 wherever the algorithm can be used.
+    Four,
+}
+
+impl Square {
+    /// Outputs along a side.
+    pub(crate) const fn outputs(self) -> usize {
+        match self {
+            Self::Two => 2,
+            Self::Four => 4,
+        }
+    }
+
+    /// Inputs along a side; also the points at which the polynomials are evaluated.
+    pub(crate) const fn inputs(self) -> usize {
+        self.outputs() + 2
+    }
+
+    /// Multiplications of a square for a pair of channels.
+    pub(crate) const fn points(self) -> usize {
+        self.inputs() * self.inputs()
+    }
+
+    /// Three weights of a row or a column, evaluated at the points.
+    fn evaluate(self, [a, b, c]: [f64; 3]) -> [f64; 6] {
+        match self {
+            Self::Two => [-a, (a + b + c) / 2.0, (a - b + c) / 2.0, c, 0.0, 0.0],
+            Self::Four => {
+                let [p, q] = [A, B].map(f64::from);
+                let at = |x: f64| a + x * b + x * x * c;
+                // What the polynomial that is zero at the other points is at this one.
+                let other = |x: f64, y: f64| 2.0 * x * x * (x * x - y * y);
+                [
+                    a / (p * p * q * q),
+                    at(p) / other(p, q),
+                    at(-p) / other(p, q),
+                    at(q) / other(q, p),
+                    at(-q) / other(q, p),
+                    c,
+                ]
+            }
+        }
+    }
+
+    /// The weights of a pair of channels at the points, row by row: the first [`Square::points`] numbers.
+    fn transform(self, weights: [[f64; 3]; 3]) -> [f64; 36] {
+        let side = self.inputs();
+        let rows = weights.map(|row| self.evaluate(row));
+        let mut transformed = [0.0; 36];
+        for x in 0..side {
+            let column = self.evaluate(rows.map(|row| row[x]));
+            for y in 0..side {
+                transformed[y * side + x] = column[y];
+            }
+        }
+        transformed
+    }
+
+    /// Squares down and across `size` outputs; the last ones may reach out of it.
+    pub(crate) fn across(self, size: [usize; 2]) -> [usize; 2] {
+        size.map(|size| size.div_ceil(self.outputs()))
+    }
+}
+
+/// Transforms and packs the weights for a value of layout `input` into panels of `widest` channels,
+/// the last of them maybe narrower: `[points][input channels][output channels]`.
+pub(crate) fn pack(square: Square, kernel: &Kernel<'_>, input: &Layout, widest: usize) -> Panels {
+    let (points, depth) = (square.points(), input.depth);
+    let outputs = kernel.outputs.next_multiple_of(CHANNELS);
+    let mut weights = Block::new(outputs * depth * points * size_of::<f32>());
+    let numbers = weights.elements_mut::<f32>();
+    let mut panels = Vec::new();
+    for channel in (0..outputs).step_by(widest) {
+        let channels = widest.min(outputs - channel);
+        let start = channel * depth * points;
+        panels.push(Panel {
+            start: start * size_of::<f32>(),
+            channel,
+            channels,
+        });
+        for i in 0..kernel.inputs {
+            for output in 0..channels.min(kernel.outputs - channel) {
+                let row = |y| [0, 1, 2].map(|x| kernel.at(channel + output, i, [y, x]).into());
+                let transformed = square.transform([0, 1, 2].map(row));
+                for (point, &weight) in transformed[..points].iter().enumerate() {
+                    numbers[start + (point * depth + i) * channels + output] = weight as f32;
+                }
+            }
+        }
+    }
+    Panels {
+        weights,
+        panels,
+        bytes: widest * depth * points * size_of::<f32>(),
+    }
+}
+
+/// With fewer squares than this the weights take longer to arrive than to multiply by.
+const FEWEST: usize = 8;
+
+/// The squares for a convolution whose outputs are so many rows and columns, for up to `images`
+/// images together; none where it is faster by its definition or can only be computed so.
+///
+/// Measured at 16 to 512 channels of 2x2 to 112x112 pixels: 4x4 takes 0.35 to 0.7 of the time of the
+/// definition from 8 squares on. Its weights are four times as many, those of 2x2 not twice.
+pub(crate) fn choose(
+    wanted: Winograd,
+    convolution: &Convolution,
+    size: [usize; 2],
+    images: usize,
+) -> Option<Square> {
+    let Convolution {
+        kernel,
+        stride,
+        dilation,
+        groups,
+        ..
+    } = *convolution;
+    if (kernel, stride, dilation, groups) != ([3, 3], [1, 1], [1, 1], 1) {
+        return None;
+    }
+    let squares = |square: Square| images * square.across(size).iter().product::<usize>();
+    match wanted {
+        Winograd::Never => None,
+        Winograd::Two => Some(Square::Two),
+        Winograd::Four => Some(Square::Four),
+        Winograd::Auto => [Square::Four, Square::Two]
+            .into_iter()
+            .find(|&square| squares(square) >= FEWEST),
+    }
+}
+
+/// How the work of one layer falls into chunks: blocks of squares times shares of panels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Blocking {
+    /// Squares of a block, and blocks.
+    pub(crate) squares: usize,
+    pub(crate) blocks: usize,
+    /// Panels of a share, and shares.
+    pub(crate) panels: usize,
+    pub(crate) shares: usize,
+}
+
+impl Blocking {
+    /// For `squares` squares and `panels` panels, where a call of the tile kernel takes up to `most`
+    /// squares. At least `chunks` chunks, if there are so many panels and blocks.
+    pub(crate) fn new(squares: usize, panels: usize, most: usize, chunks: usize) -> Self {
+        // Two calls read a panel's weights while they are near. More squares would not stay there
+        // themselves.
+        let widest = SQUARES.next_multiple_of(most);
+        let widest = if chunks > 1 { widest / 2 } else { widest };
+        let blocks = squares.div_ceil(widest);
+        let even = squares.div_ceil(blocks);
+        // Whole calls, unless the last block would be a sliver.
+        let whole = even.next_multiple_of(most).min(widest);
+        let is_sliver = (1..most / 2).contains(&(squares % whole));
+        let each = if blocks == 1 || is_sliver {
+            even
+        } else {
+            whole
+        };
+        let blocks = squares.div_ceil(each);
+        let panels_of_share = panels.div_ceil(chunks.div_ceil(blocks).min(panels));
+        Self {
+            squares: each,
+            blocks,
+            panels: panels_of_share,
+            shares: panels.div_ceil(panels_of_share),
+        }
+    }
+}
+
+/// Squares of a block, more or less.
+const SQUARES: usize = 28;
+
+/// One call of the tile kernel, whose pixels are squares: a strip starts at each of `first`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Call {
+    pub(crate) first: [usize; 2],
+    pub(crate) strips: usize,
+    pub(crate) pixels: usize,
+}
+
+impl Call {
+    /// Calls over `count` squares of at most `strips` strips of `pixels`. The strips of a call may
+    /// share a square, which is then computed twice.
+    pub(crate) fn list(count: usize, (strips, pixels): (usize, usize)) -> Vec<Self> {
+        let most = strips * pixels;
+        let mut calls = Vec::new();
+        let mut first = 0;
+        while first < count {
+            let left = count - first;
+            // The last two calls share what would leave the last one a sliver.
+            let squares = if left > most && left < most + most / 2 {
+                left.div_ceil(2)
+            } else {
+                left.min(most)
+            };
+            let strips = squares.div_ceil(pixels);
+            let pixels = squares.div_ceil(strips);
+            calls.push(Self {
+                first: [first, first + squares - pixels],
+                strips,
+                pixels,
+            });
+            first += squares;
+        }
+        calls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn convolution() -> Convolution {
+        toml::from_str("weights = \"w\"\noutputs = 64\nkernel = [3, 3]\npadding = [1, 1, 1, 1]")
+            .expect("a convolution")
+    }
+
+    #[test]
+    fn large_outputs_take_large_squares_and_small_ones_none() {
+        let auto = |size, images| choose(Winograd::Auto, &convolution(), size, images);
+        for size in [[112, 112], [56, 56], [28, 28], [14, 14], [9, 9]] {
+            assert_eq!(auto(size, 1), Some(Square::Four), "{size:?}");
+        }
+        assert_eq!(auto([7, 7], 2), Some(Square::Four));
+        assert_eq!(auto([7, 7], 1), Some(Square::Two));
+        assert_eq!(auto([4, 4], 2), Some(Square::Two));
+        assert_eq!(auto([4, 4], 1), None);
+        assert_eq!(auto([2, 2], 2), None);
+    }
+
+    #[test]
+    fn what_it_cannot_compute_is_left_alone() {
+        let usual = convolution();
+        let others = [
+            Convolution {
+                kernel: [3, 1],
+                ..usual.clone()
+            },
+            Convolution {
+                stride: [1, 2],
+                ..usual.clone()
+            },
+            Convolution {
+                dilation: [2, 2],
+                ..usual.clone()
+            },
+            Convolution {
+                groups: 2,
+                ..usual.clone()
+            },
+        ];
+        for wanted in [Winograd::Auto, Winograd::Two, Winograd::Four] {
+            assert!(choose(wanted, &usual, [56, 56], 2).is_some());
+            for other in &others {
+                assert_eq!(choose(wanted, other, [56, 56], 2), None, "{other:?}");
+            }
+        }
+        assert_eq!(choose(Winograd::Never, &usual, [56, 56], 2), None);
+    }
+
+    /// Blocks and shares cover all squares and panels, are not empty and not too large.
+    #[test]
+    fn chunks_cover_the_work() {
+        for most in [2, 6, 14] {
+            for squares in 1..300 {
+                for (panels, chunks) in [(1, 1), (3, 4), (16, 1), (16, 8), (5, 2)] {
+                    let blocking = Blocking::new(squares, panels, most, chunks);
+                    let what = format!("{squares} squares {panels} panels: {blocking:?}");
+                    let (full, last) = (blocking.squares, blocking.blocks - 1);
+                    assert!(
+                        full * last < squares && squares <= full * blocking.blocks,
+                        "{what}"
+                    );
+                    let (full, last) = (blocking.panels, blocking.shares - 1);
+                    assert!(
+                        full * last < panels && panels <= full * blocking.shares,
+                        "{what}"
+                    );
+                    assert!(blocking.squares <= SQUARES.next_multiple_of(most), "{what}");
+                    let found = blocking.blocks * blocking.shares;
+                    assert!(
+                        found >= chunks.min(blocking.blocks * panels).div_ceil(2),
+                        "{what}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn calls_cover_the_squares_within_the_kernels_size() {
+        for (strips, pixels) in [(1, 2), (1, 6), (2, 7)] {
+            for count in 0..60 {
+                let mut seen = vec![false; count];
+                let mut computed = 0;
+                for call in Call::list(count, (strips, pixels)) {
+                    assert!(call.strips <= strips && call.pixels <= pixels, "{call:?}");
+                    for &first in &call.first[..call.strips] {
+                        seen[first..first + call.pixels].fill(true);
+                        computed += call.pixels;
+                    }
+                }
+                assert!(seen.into_iter().all(|seen| seen), "{count}");
+                assert!(computed <= count + 2, "{count}: {computed}");
+            }
+        }
+        assert_eq!(Call::list(49, (2, 7)).len(), 4);
+        assert_eq!(
+            Call::list(16, (2, 7))
+                .iter()
+                .map(|c| c.pixels)
+                .collect::<Vec<_>>(),
+            [4, 4]
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! Every layer and the whole engine against a slow, plain way.
+
+#[path = "../naive/mod.rs"]
+mod naive;
+
+mod plans;
+mod integer;
+mod engine;
+mod kernels;
+mod winograd;
+mod bf16;
+mod int8;

@@ -1,0 +1,102 @@
+//! What the engine does with memory: nothing in a second pass, nothing outside its blocks.
+
+#![expect(unsafe_code, reason = "an allocator that counts and that guards")]
+
+#[expect(dead_code, reason = "the other test binary uses the rest")]
+mod naive;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use fused::Precision;
+use naive::{engine_of, network, pixels, ranges, ways};
+
+/// Counts allocations, and puts each block of the engine's, which alone ask for the alignment of a
+/// line, right before and right after pages that cannot be touched.
+struct Guarding;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+const PAGE: usize = 4096;
+
+/// The pages of a block, the two that guard it included.
+const fn pages(layout: Layout) -> usize {
+    layout.size().next_multiple_of(PAGE) + 2 * PAGE
+}
+
+const fn guarded(layout: Layout) -> bool {
+    layout.align() == 64
+}
+
+/// How far a block lies behind its first guard: as close to the second as it can be.
+const fn shift(layout: Layout) -> usize {
+    pages(layout) - PAGE - layout.size()
+}
+
+// SAFETY: the system's allocator does the work, or the system's pages that nobody else has.
+unsafe impl GlobalAlloc for Guarding {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        if !guarded(layout) {
+            // SAFETY: the caller's promise.
+            return unsafe { System.alloc(layout) };
+        }
+        // SAFETY: new pages, of which the outer two lose all rights.
+        unsafe {
+            let (rights, kind) = (
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            );
+            let start = libc::mmap(std::ptr::null_mut(), pages(layout), rights, kind, -1, 0);
+            if start == libc::MAP_FAILED {
+                return std::ptr::null_mut();
+            }
+            let last = start.add(pages(layout) - PAGE);
+            for guard in [start, last] {
+                if libc::mprotect(guard, PAGE, libc::PROT_NONE) != 0 {
+                    return std::ptr::null_mut();
+                }
+            }
+            start.cast::<u8>().add(shift(layout))
+        }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promise; `alloc` made such a block in this way.
+        unsafe {
+            if guarded(layout) {
+                libc::munmap(pointer.sub(shift(layout)).cast(), pages(layout));
+            } else {
+                System.dealloc(pointer, layout);
+            }
+        }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Guarding = Guarding;
+
+#[test]
+fn a_second_pass_allocates_nothing_and_no_pass_leaves_its_blocks() {
+    let (plan, weights) = network();
+    let pixels = pixels(7);
+    let ranges = ranges(&plan, &weights, &pixels);
+    let precisions = [Precision::F32, Precision::Bf16, Precision::Int8];
+    for way in precisions.into_iter().flat_map(ways) {
+        for threads in 1..4 {
+            let mut engine = engine_of(&plan, &weights, &ranges, &way, threads);
+            let mut scores = Vec::with_capacity(7 * 10);
+            for images in [1, 2, 7] {
+                let pixels = &pixels[..images * 33 * 29 * 3];
+                engine.run_levels(pixels, &mut scores).unwrap();
+                let before = ALLOCATIONS.load(Ordering::Relaxed);
+                engine.run_levels(pixels, &mut scores).unwrap();
+                let after = ALLOCATIONS.load(Ordering::Relaxed);
+                assert_eq!(
+                    after - before,
+                    0,
+                    "{way:?} {threads} threads {images} images"
+                );
+            }
+        }
+    }
+}
