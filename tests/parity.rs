@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use beagle::classify::top::top;
 use beagle::decode::{self, Limits};
-use model_import::classifier::Classifier;
+use model_import::classifier::{Classifier, Execution, Options};
 use model_import::device::{self, Backend, Found};
 use model_import::profile::{Filter, Profile};
 use model_import::{fetch, provision, registry};
@@ -19,6 +20,9 @@ use model_import::{fetch, provision, registry};
 const TOLERANCE: f32 = 1e-3;
 /// The same where single pixels are taken: decoders of JPEG differ by a level or two.
 const NEAREST_TOLERANCE: f32 = 2e-3;
+/// How far a probability of the fused network may be from the generated one's: both compute in
+/// float32 and sum in another order.
+const FUSED_TOLERANCE: f32 = 1e-4;
 /// Names of backends that must have a device, separated by commas.
 const REQUIRED: &str = "BEAGLE_PARITY_BACKENDS";
 
@@ -41,9 +45,14 @@ impl Lab {
     }
 
     fn load(&self, profile: &Profile, found: &Found) -> Classifier {
+        self.load_with(profile, found, &Options::default())
+    }
+
+    fn load_with(&self, profile: &Profile, found: &Found, options: &Options<'_>) -> Classifier {
         let model = registry::model(&profile.model).expect("the profile's model is registered");
         let record = provision::record(&model, &self.fetcher).expect("the weights can be had");
-        Classifier::load(&model, profile, &record, &found.device).expect("the weights fit")
+        let loaded = Classifier::load_with(&model, profile, &record, &found.device, options);
+        loaded.expect("the weights fit")
     }
 
     /// The samples' pixels one after the other, and their names.
@@ -146,6 +155,49 @@ fn required_backends_have_a_device() {
     for name in required.split(',') {
         let here = found.iter().any(|device| device.backend.name() == name);
         assert!(here, "{name} was asked for and has no device: {found:?}");
+    }
+}
+
+/// On one thread and on three, for every published network.
+#[test]
+fn the_fused_network_answers_as_the_generated_one() {
+    let lab = Lab::new();
+    let found = device::all();
+    let Some(flex) = found.iter().find(|found| found.backend == Backend::Flex) else {
+        say("SKIPPED: this build has no flex, and so nothing is fused");
+        return;
+    };
+    let generated = Options {
+        execution: Execution::Generated,
+        ..Options::default()
+    };
+    for profile in registry::profiles().expect("the registry holds together") {
+        if !lab.expected.contains_key(&profile.name) {
+            continue;
+        }
+        let (pixels, _) = lab.photos(&profile, usize::MAX);
+        let reference = lab.load_with(&profile, flex, &generated);
+        assert_eq!(reference.execution(), Execution::Generated);
+        let reference = reference
+            .probabilities(pixels.clone())
+            .expect("a batch runs");
+        for threads in [1, 3] {
+            let options = Options {
+                threads: NonZero::new(threads),
+                ..Options::default()
+            };
+            let fused = lab.load_with(&profile, flex, &options);
+            assert_eq!(fused.execution(), Execution::Fused);
+            let rows = fused.probabilities(pixels.clone()).expect("a batch runs");
+            assert_eq!(rows.len(), reference.len());
+            let differences = rows.iter().zip(&reference).map(|(a, b)| (a - b).abs());
+            let largest = differences.fold(0.0, f32::max);
+            let name = &profile.name;
+            assert!(
+                largest <= FUSED_TOLERANCE,
+                "{name}, {threads}: differs by {largest}"
+            );
+        }
     }
 }
 

@@ -267,6 +267,17 @@ fn automatic() -> Found {
     })
 }
 
+/// Whether the device is the processor through burn's pure Rust backend.
+#[cfg(feature = "flex")]
+pub(crate) fn is_flex(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
+#[cfg(not(feature = "flex"))]
+pub(crate) fn is_flex(_: &Device) -> bool {
+    false
+}
+
 fn of(backend: Backend) -> Vec<Found> {
     let devices = backend.devices().into_iter().enumerate();
     devices

@@ -7,11 +7,13 @@
 //! - [`onnx`]: reading and writing ONNX.
 //! - [`optimize`]: ONNX to ONNX, fewer operators.
 //! - [`generate`]: ONNX to Rust source and a weight [`record`].
-//! - [`register`]: both put into the source tree and the cache.
+//! - [`plan`]: ONNX to the layers that the processor runs fused.
+//! - [`register`]: all of it put into the source tree and the cache.
 //! - [`profile`], [`labels`], [`registry`]: what is compiled in.
 //! - [`provision`]: the record of a registered model, made if need be.
 //! - [`device`]: where to run.
 //! - [`classifier`]: pixels in, probabilities out.
+//! - [`quantize`]: the ranges with which it computes in bytes.
 //!
 //! Knows nothing of servers, queues or image files.
 
@@ -22,6 +24,7 @@ pub mod onnx;
 pub mod optimize;
 pub mod generate;
 pub mod record;
+pub mod plan;
 pub mod register;
 pub mod profile;
 pub mod labels;
@@ -31,5 +34,6 @@ mod network;
 pub mod provision;
 pub mod device;
 pub mod classifier;
+pub mod quantize;
 
 pub use network::LoadError;

@@ -31,14 +31,31 @@ impl<G: Generated> Network for G {
     }
 }
 
-/// Weights that do not fit the generated network.
+/// Why a network cannot be loaded.
 #[derive(Debug, Error)]
-#[error(
-    "{path} does not fit the network compiled in: {reason}; run `beagle model fetch`, or import the model again"
-)]
-pub struct LoadError {
-    path: String,
-    reason: String,
+pub enum LoadError {
+    /// Weights that do not fit the generated network.
+    #[error(
+        "{path} does not fit the network compiled in: {reason}; run `beagle model fetch`, or import the model again"
+    )]
+    Record {
+        /// The record.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A way of running it that cannot be had here.
+    #[error("the network cannot be run like this: {0}")]
+    Options(String),
+}
+
+impl LoadError {
+    pub(crate) fn record(record: &Path, reason: impl ToString) -> Self {
+        Self::Record {
+            path: record.display().to_string(),
+            reason: reason.to_string(),
+        }
+    }
 }
 
 /// How a registered model is made: device and record in, network out.
@@ -52,23 +69,20 @@ pub(crate) fn load<G: Generated>(
     device: &Device,
     record: &Path,
 ) -> Result<Box<dyn Network>, LoadError> {
-    let error = |reason: String| LoadError {
-        path: record.display().to_string(),
-        reason,
-    };
     let mut network = G::new(device);
     let mut store = BurnpackStore::from_file(record);
     let applied = network.load_from(&mut store);
-    let applied = applied.map_err(|reason| error(reason.to_string()))?;
+    let applied = applied.map_err(|reason| LoadError::record(record, reason))?;
     if applied.missing.is_empty() && applied.errors.is_empty() && applied.unused.is_empty() {
         Ok(Box::new(network))
     } else {
-        Err(error(format!(
+        let reason = format!(
             "{} weights missing, {} wrong, {} without a place",
             applied.missing.len(),
             applied.errors.len(),
             applied.unused.len()
-        )))
+        );
+        Err(LoadError::record(record, reason))
     }
 }
 

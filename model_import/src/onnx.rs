@@ -18,6 +18,8 @@ pub const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 /// `TensorProto.DataType.FLOAT`.
 const FLOAT: i32 = 1;
+/// `TensorProto.DataType.INT64`.
+const INT64: i32 = 7;
 /// Element types that are half as wide: `TensorProto.DataType.FLOAT16` and `BFLOAT16`.
 const HALVES: [(i32, &str); 2] = [(10, "float16"), (16, "bfloat16")];
 /// `TensorProto.DataLocation.EXTERNAL`.
@@ -231,6 +233,15 @@ pub fn with_float(mut node: NodeProto, name: &str, value: f32) -> NodeProto {
     node
 }
 
+/// Gives `node` an attribute of text.
+#[must_use]
+pub fn with_string(mut node: NodeProto, name: &str, value: &str) -> NodeProto {
+    let mut attribute = attribute(name, AttributeType::STRING);
+    attribute.s = value.as_bytes().to_vec().into();
+    node.attribute.push(attribute);
+    node
+}
+
 fn attribute(name: &str, kind: AttributeType) -> AttributeProto {
     let mut attribute = AttributeProto::new();
     attribute.name = name.to_owned();
@@ -250,6 +261,32 @@ pub fn int(node: &NodeProto, name: &str) -> Option<i64> {
 #[must_use]
 pub fn float(node: &NodeProto, name: &str) -> Option<f32> {
     find(node, name).map(|attribute| attribute.f)
+}
+
+/// The node's list of integers, if it has one of that name.
+#[must_use]
+pub fn ints<'a>(node: &'a NodeProto, name: &str) -> Option<&'a [i64]> {
+    find(node, name).map(|attribute| attribute.ints.as_slice())
+}
+
+/// The node's text, if it has an attribute of that name.
+#[must_use]
+pub fn string(node: &NodeProto, name: &str) -> Option<String> {
+    find(node, name).map(|attribute| String::from_utf8_lossy(&attribute.s).into_owned())
+}
+
+/// The node's tensor, if it has an attribute of that name.
+#[must_use]
+pub fn tensor_of<'a>(node: &'a NodeProto, name: &str) -> Option<&'a TensorProto> {
+    find(node, name)?.t.as_ref()
+}
+
+/// The version of ONNX's own operator set that the model is written in.
+#[must_use]
+pub fn opset(model: &ModelProto) -> i64 {
+    let mut sets = model.opset_import.iter();
+    let own = sets.find(|set| matches!(set.domain.as_str(), "" | "ai.onnx"));
+    own.map_or(OPSET, |set| set.version)
 }
 
 fn find<'a>(node: &'a NodeProto, name: &str) -> Option<&'a AttributeProto> {
@@ -301,6 +338,20 @@ pub fn floats(tensor: &TensorProto) -> Result<Vec<f32>, OnnxError> {
         });
     }
     Ok(data)
+}
+
+/// The elements of an int64 tensor, row-major.
+#[must_use]
+pub fn integers(tensor: &TensorProto) -> Option<Vec<i64>> {
+    if tensor.data_type != INT64 {
+        return None;
+    }
+    if tensor.raw_data.is_empty() {
+        return Some(tensor.int64_data.clone());
+    }
+    let (chunks, rest) = tensor.raw_data.as_chunks::<8>();
+    let values = chunks.iter().map(|bytes| i64::from_le_bytes(*bytes));
+    rest.is_empty().then(|| values.collect())
 }
 
 /// The dimensions of a graph input or output; `None` where dynamic or unknown.

@@ -15,8 +15,8 @@ use crate::generate::{self, GenerateError};
 use crate::onnx::OnnxError;
 use crate::optimize;
 use crate::record::{self, RecordError};
-use crate::register::{self, RegisterError, Registration};
-use crate::registry::{Manifest, Model};
+use crate::register::{self, Imported, RegisterError, Registration};
+use crate::registry::Model;
 
 /// Why a model has no record.
 #[derive(Debug, Error)]
@@ -126,11 +126,11 @@ pub fn published_onnx(
     Ok(onnx)
 }
 
-/// Writes the published models' Rust source and manifests into the checkout at `source`.
+/// Writes the published models' Rust source, manifests and plans into the checkout at `source`.
 ///
 /// # Errors
 /// [`ProvisionError`], as for [`record`].
-pub fn regenerate(source: &Path, fetcher: &Fetcher) -> Result<Vec<Manifest>, ProvisionError> {
+pub fn regenerate(source: &Path, fetcher: &Fetcher) -> Result<Vec<Imported>, ProvisionError> {
     let weights = fetcher.fetch()?;
     let write = |(name, topology): (&str, Topology)| {
         let registration = Registration {

@@ -1,11 +1,13 @@
-//! Puts a model into a source tree: its Rust, its manifest, its labels and the list of them all;
-//! its record goes into the cache. After the next build it is served under its name.
+//! Puts a model into a source tree: its Rust, its manifest, its plan if it has one, its labels and
+//! the list of them all; its record goes into the cache. After the next build it is served under
+//! its name.
 //!
 //! Must not know: where the ONNX file came from, the command line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fused::Plan;
 use onnx_ir::{GraphProto, ModelProto};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -14,9 +16,13 @@ use crate::generate::{self, GenerateError};
 use crate::labels::{Labels, LabelsError};
 use crate::onnx::{self, OnnxError};
 use crate::optimize;
+use crate::plan::{self, NoPlan};
 use crate::profile::{Filter, Fit, Geometry, Normalisation, Output, Profile};
-use crate::record::{self, RecordError};
+use crate::record::{self, RecordError, Tensors};
 use crate::registry::{Layout, Manifest};
+
+/// What the name of a plan's file adds to the model's.
+const PLAN: &str = ".plan.toml";
 
 /// What a user says about an ONNX classifier that the file does not: the `--profile` file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +48,15 @@ pub struct Registration<'a> {
     pub labels: (&'a str, Option<&'a str>),
     /// `None` for the models whose profiles are built in.
     pub profile: Option<ProfileFile>,
+}
+
+/// A model that was registered.
+#[derive(Debug)]
+pub struct Imported {
+    /// What it needs and gives.
+    pub manifest: Manifest,
+    /// How the processor will run it fused, or why it will run it operator by operator.
+    pub plan: Result<Plan, NoPlan>,
 }
 
 /// Why a model was not registered.
@@ -96,7 +111,7 @@ struct Tree {
     labels: PathBuf,
 }
 
-/// Writes everything, and returns the manifest.
+/// Writes everything, and returns what was written.
 ///
 /// # Errors
 /// [`RegisterError`]; nothing of the source tree is changed before the model is known to be
@@ -105,7 +120,7 @@ pub fn register(
     source: &Path,
     home: &Path,
     registration: Registration,
-) -> Result<Manifest, RegisterError> {
+) -> Result<Imported, RegisterError> {
     let tree = Tree::open(source)?;
     let Registration {
         name,
@@ -125,6 +140,7 @@ pub fn register(
     let code = generate::generate(&model, name, scratch.path())?;
     let made = scratch.path().join(format!("{name}.bpk"));
     let digest = record::digest(&made)?;
+    let plan = plan::of(&model, &Tensors::read(&made)?);
     let kept = records.join(format!("{digest}.bpk"));
     fs::rename(&made, &kept).map_err(|error| io(&kept, error))?;
 
@@ -138,8 +154,9 @@ pub fn register(
         record_sha256: digest,
         profile: profile.map(|file| shape.profile(name, file)),
     };
-    tree.write(&manifest, &code, &text)?;
-    Ok(manifest)
+    let imported = Imported { manifest, plan };
+    tree.write(&imported, &code, &text)?;
+    Ok(imported)
 }
 
 /// What the graph itself says of its input and output.
@@ -231,56 +248,82 @@ impl Tree {
         )
     }
 
-    fn write(&self, manifest: &Manifest, code: &str, labels: &str) -> Result<(), RegisterError> {
+    fn write(&self, imported: &Imported, code: &str, labels: &str) -> Result<(), RegisterError> {
+        let Imported { manifest, plan } = imported;
         let name = &manifest.name;
-        let toml = toml::to_string(manifest).map_err(|error| RegisterError::Toml {
-            path: format!("{name}.toml"),
-            reason: error.to_string(),
-        })?;
+        let plan_path = self.generated.join(format!("{name}{PLAN}"));
+        let toml = to_toml(&format!("{name}.toml"), manifest)?;
+        let plan = match plan {
+            Ok(plan) => Some(to_toml(&format!("{name}{PLAN}"), plan)?),
+            Err(_) => None,
+        };
         // The last thing that can fail but the writing itself.
-        let index = index(&self.with(manifest)?);
+        let mut manifests = self.others(name)?;
+        manifests.push((manifest.clone(), plan.is_some()));
+        manifests.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
         put(
             &self.labels.join(format!("{}.txt", manifest.labels)),
             labels,
         )?;
         put(&self.generated.join(format!("{name}.rs")), code)?;
         put(&self.generated.join(format!("{name}.toml")), &toml)?;
-        put(&self.generated.join("mod.rs"), &index)
+        match plan {
+            Some(plan) => put(&plan_path, &plan)?,
+            None if plan_path.exists() => {
+                fs::remove_file(&plan_path).map_err(|error| io(&plan_path, error))?;
+            }
+            None => {}
+        }
+        put(&self.generated.join("mod.rs"), &index(&manifests))
     }
 
-    /// Every manifest of the tree and this one, in the order of the models' names.
-    fn with(&self, added: &Manifest) -> Result<Vec<Manifest>, RegisterError> {
+    /// The manifest of every other model of the tree, and whether it has a plan.
+    fn others(&self, added: &str) -> Result<Vec<(Manifest, bool)>, RegisterError> {
         let entries = fs::read_dir(&self.generated).map_err(|error| io(&self.generated, error))?;
-        let mut manifests = vec![added.clone()];
+        let mut manifests = Vec::new();
         for path in entries.flatten().map(|entry| entry.path()) {
-            if path.extension().is_some_and(|ending| ending == "toml") {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            if file.ends_with(".toml") && !file.ends_with(PLAN) {
                 let text = fs::read_to_string(&path).map_err(|error| io(&path, error))?;
                 let manifest: Manifest =
                     toml::from_str(&text).map_err(|error| RegisterError::Toml {
                         path: path.display().to_string(),
                         reason: error.to_string(),
                     })?;
-                if manifest.name != added.name {
-                    manifests.push(manifest);
+                if manifest.name != added {
+                    let plan = self.generated.join(format!("{}{PLAN}", manifest.name));
+                    manifests.push((manifest, plan.is_file()));
                 }
             }
         }
-        manifests.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(manifests)
     }
 }
 
+fn to_toml(file: &str, content: &impl Serialize) -> Result<String, RegisterError> {
+    toml::to_string(content).map_err(|error| RegisterError::Toml {
+        path: file.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
 /// The Rust source of `generated/mod.rs`: one module and one entry a model.
-fn index(manifests: &[Manifest]) -> String {
+fn index(manifests: &[(Manifest, bool)]) -> String {
     let names: Vec<&str> = manifests
         .iter()
-        .map(|manifest| manifest.name.as_str())
+        .map(|(manifest, _)| manifest.name.as_str())
         .collect();
     let entries: String = manifests
         .iter()
-        .map(|Manifest { name, labels, .. }| {
+        .map(|(Manifest { name, labels, .. }, has_plan)| {
+            let plan = if *has_plan {
+                format!("Some(include_str!(\"{name}{PLAN}\"))")
+            } else {
+                "None".to_owned()
+            };
             format!(
                 "    Registered {{\n        manifest: include_str!(\"{name}.toml\"),\n        \
+                 plan: {plan},\n        \
                  labels: include_str!(\"../../../assets/labels/{labels}.txt\"),\n        \
                  load: load::<{name}::Model>,\n    }},\n"
             )

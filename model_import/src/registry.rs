@@ -2,6 +2,7 @@
 //!
 //! Must not know: burn's tensors, the cache, images.
 
+use fused::Plan;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -45,6 +46,7 @@ pub struct Manifest {
 /// A model of this build, as `generated` lists it.
 pub(crate) struct Registered {
     pub(crate) manifest: &'static str,
+    pub(crate) plan: Option<&'static str>,
     pub(crate) labels: &'static str,
     pub(crate) load: Loader,
 }
@@ -71,6 +73,14 @@ pub enum RegistryError {
     /// A manifest that cannot be read: the file was edited by hand.
     #[error("a model's manifest is malformed ({0}): import the model again")]
     Manifest(#[from] toml::de::Error),
+    /// A plan that cannot be read: the file was edited by hand.
+    #[error("the plan of model '{name}' is malformed ({source}): import the model again")]
+    Plan {
+        /// The model.
+        name: String,
+        /// What the parser said.
+        source: toml::de::Error,
+    },
     /// Labels that do not fit the model.
     #[error("model '{name}': {source}")]
     Labels {
@@ -86,6 +96,8 @@ pub enum RegistryError {
 pub struct Model {
     /// What it needs and gives.
     pub manifest: Manifest,
+    /// How the processor runs it fused, if it can.
+    pub plan: Option<Plan>,
     /// Names of its outputs.
     pub labels: Labels,
     pub(crate) load: Loader,
@@ -146,8 +158,14 @@ fn open(registered: &Registered) -> Result<Model, RegistryError> {
             source,
         }
     })?;
+    let plan = registered.plan.map(toml::from_str).transpose();
+    let plan = plan.map_err(|source| RegistryError::Plan {
+        name: manifest.name.clone(),
+        source,
+    })?;
     Ok(Model {
         manifest,
+        plan,
         labels,
         load: registered.load,
     })

@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use model_import::fetch::{self, Bar, Fetcher};
 use model_import::profile::Fit;
-use model_import::register::{self, ProfileFile, Registration};
+use model_import::register::{self, Imported, ProfileFile, Registration};
 use model_import::{onnx, provision, registry};
 
+use super::quantize::Quantize;
 use super::{Outcome, terminal};
 
 /// The weights and models of this build, and how to bring your own.
@@ -25,6 +26,7 @@ enum Command {
     Fetch(Fetch),
     Export(Export),
     Import(Import),
+    Quantize(Quantize),
     Regenerate(Regenerate),
 }
 
@@ -35,6 +37,7 @@ impl Model {
             Command::Fetch(command) => command.run()?,
             Command::Export(command) => command.run()?,
             Command::Import(command) => command.run()?,
+            Command::Quantize(command) => command.run()?,
             Command::Regenerate(command) => command.run()?,
         }
         Ok(Outcome::Done)
@@ -220,11 +223,21 @@ impl Import {
             labels: (&self.name, Some(&read(&self.labels)?)),
             profile: Some(profile),
         };
-        let manifest = register::register(&self.source, &fetch::home()?, registration)?;
+        let Imported { manifest, plan } =
+            register::register(&self.source, &fetch::home()?, registration)?;
         terminal::line(&format!(
             "{}: {} classes, {}x{} pixels. Build again, then: beagle classify --profile {} PHOTO",
             manifest.name, manifest.classes, manifest.width, manifest.height, manifest.name
         ));
+        terminal::line(&match plan {
+            Ok(plan) => format!(
+                "On the processor it runs as one fused operation of {} layers.",
+                plan.layers.len()
+            ),
+            Err(reason) => {
+                format!("On the processor it runs operator by operator, more slowly: {reason}.")
+            }
+        });
         Ok(())
     }
 }
@@ -242,7 +255,7 @@ struct Regenerate {
 impl Regenerate {
     fn run(&self) -> anyhow::Result<()> {
         let fetcher = self.weights.fetcher()?;
-        for manifest in provision::regenerate(&self.source, &fetcher)? {
+        for Imported { manifest, .. } in provision::regenerate(&self.source, &fetcher)? {
             terminal::line(&format!("{} {}", manifest.name, manifest.record_sha256));
         }
         Ok(())

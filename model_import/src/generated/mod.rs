@@ -16,11 +16,13 @@ generated!(resnet50 resnet50_article);
 pub(crate) static MODELS: &[Registered] = &[
     Registered {
         manifest: include_str!("resnet50.toml"),
+        plan: Some(include_str!("resnet50.plan.toml")),
         labels: include_str!("../../../assets/labels/imagenet.txt"),
         load: load::<resnet50::Model>,
     },
     Registered {
         manifest: include_str!("resnet50_article.toml"),
+        plan: Some(include_str!("resnet50_article.plan.toml")),
         labels: include_str!("../../../assets/labels/imagenet.txt"),
         load: load::<resnet50_article::Model>,
     },

@@ -52,7 +52,18 @@ impl Copy {
         fs::create_dir_all(copy.source().join("examples")).unwrap();
         let example = copy.source().join(format!("examples/{PROGRAM}.rs"));
         fs::copy(copy.source().join("src/main.rs"), example).unwrap();
+        copy.tell_apart("model_import/fused/Cargo.toml");
         copy
+    }
+
+    /// Gives a crate of the copy a version of its own. One without features would have the name in
+    /// the build folder that the checkout's own has, and cargo would take the copy's for it.
+    fn tell_apart(&self, manifest: &str) {
+        let path = self.source().join(manifest);
+        let text = fs::read_to_string(&path).unwrap();
+        let other = text.replace("\nversion.workspace = true", "\nversion = \"0.0.0\"");
+        assert_ne!(text, other, "{manifest} has the workspace's version");
+        fs::write(path, other).unwrap();
     }
 
     /// The folder to change.

@@ -18,7 +18,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use model_import::register::{ProfileFile, Registration, register};
+use fused::{Activation, Convolution, Operation, Plan};
+use model_import::register::{Imported, ProfileFile, Registration, register};
 use serde::Deserialize;
 
 use crate::copy::{Copy, checkout};
@@ -83,9 +84,10 @@ fn an_imported_network_answers_as_onnx_runtime_does() {
         labels: ("mobile", Some(LABELS)),
         profile: Some(toml::from_str::<ProfileFile>(PROFILE).unwrap()),
     };
-    let manifest = register(copy.source(), &home, given).unwrap();
+    let Imported { manifest, plan } = register(copy.source(), &home, given).unwrap();
     assert_eq!((manifest.width, manifest.height), (SIDE, SIDE));
     assert_eq!(manifest.classes, CLASSES);
+    assert_fused(&plan.unwrap());
 
     let noise = scratch.path().join("noise");
     fs::write(&noise, picture::noise()).unwrap();
@@ -101,6 +103,31 @@ fn an_imported_network_answers_as_onnx_runtime_does() {
         let name = photo.file_name().unwrap().to_string_lossy();
         assert_answer(&name, &line.predictions, &expected[name.as_ref()]);
     }
+}
+
+/// Every `Clip` and the sum are in the convolution before them; the last one is the linear layer.
+#[track_caller]
+fn assert_fused(plan: &Plan) {
+    let convolutions = plan
+        .layers
+        .iter()
+        .filter_map(|layer| match &layer.operation {
+            Operation::Convolution(convolution) => Some(convolution),
+            _ => None,
+        });
+    let convolutions: Vec<&Convolution> = convolutions.collect();
+    let relu6 = Activation::Clip {
+        low: 0.0,
+        high: 6.0,
+    };
+    let count =
+        |wanted: fn(&Convolution) -> bool| convolutions.iter().filter(|each| wanted(each)).count();
+    assert_eq!(convolutions.len(), 11);
+    assert_eq!(plan.layers.len(), convolutions.len() + 2, "and two pools");
+    assert_eq!(count(|each| each.groups > 1), 3);
+    assert_eq!(count(|each| each.residual.is_some()), 1);
+    let bounded = convolutions.iter().filter(|each| each.activation == relu6);
+    assert_eq!(bounded.count(), 7);
 }
 
 fn samples() -> Vec<PathBuf> {

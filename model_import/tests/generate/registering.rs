@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use fused::Plan;
 use model_import::onnx::{node, value, with_ints};
 use model_import::profile::{Channels, Filter, Fit, Normalisation, Output};
-use model_import::register::{ProfileFile, Registration, register};
+use model_import::register::{Imported, ProfileFile, Registration, register};
 use model_import::registry::{Layout, Manifest};
 use onnx_ir::ModelProto;
 
@@ -41,7 +42,7 @@ fn a_model_is_written_with_its_manifest_labels_and_record() {
     let tree = Tree::copy();
     let before = tree.files();
     let given = registration("small", good(), LABELS);
-    let manifest = register(&tree.source(), &tree.home(), given).unwrap();
+    let Imported { manifest, plan } = register(&tree.source(), &tree.home(), given).unwrap();
     assert_eq!((manifest.width, manifest.height), (8, 8));
     assert_eq!((manifest.classes, manifest.layout), (4, Layout::Nchw));
     let record = format!("records/{}.bpk", manifest.record_sha256);
@@ -54,13 +55,41 @@ fn a_model_is_written_with_its_manifest_labels_and_record() {
         .map(|(path, _)| path.rsplit('/').next().unwrap())
         .collect();
     changed.sort_unstable();
-    assert_eq!(changed, ["mod.rs", "small.rs", "small.toml", "small.txt"]);
-    assert_eq!(after.len(), before.len() + 3);
+    let expected = [
+        "mod.rs",
+        "small.plan.toml",
+        "small.rs",
+        "small.toml",
+        "small.txt",
+    ];
+    assert_eq!(changed, expected);
+    assert_eq!(after.len(), before.len() + 4);
     let toml = fs::read_to_string(tree.generated("small.toml")).unwrap();
     assert_eq!(toml::from_str::<Manifest>(&toml).unwrap(), manifest);
     let index = fs::read_to_string(tree.generated("mod.rs")).unwrap();
     assert!(index.contains("generated!(resnet50 resnet50_article small);"));
     assert!(index.contains("load::<small::Model>"));
+    assert!(index.contains("plan: Some(include_str!(\"small.plan.toml\"))"));
+    let toml = fs::read_to_string(tree.generated("small.plan.toml")).unwrap();
+    assert_eq!(toml::from_str::<Plan>(&toml).unwrap(), plan.unwrap());
+}
+
+/// What stood in the way is told, and a plan of the name's earlier model is gone.
+#[test]
+fn a_model_that_cannot_be_fused_is_registered_without_a_plan() {
+    let tree = Tree::copy();
+    let given = registration("small", good(), LABELS);
+    register(&tree.source(), &tree.home(), given).unwrap();
+    let tanh = classifier(vec![node("Tanh", "bend", &[PHOTO], LAST)]);
+    let given = registration("small", tanh, LABELS);
+    let Imported { manifest, plan } = register(&tree.source(), &tree.home(), given).unwrap();
+    assert_says(&plan.unwrap_err(), &["Tanh 'bend' has no fused form"]);
+    assert!(tree.generated("small.rs").is_file());
+    assert!(!tree.generated("small.plan.toml").exists());
+    let index = fs::read_to_string(tree.generated("mod.rs")).unwrap();
+    assert!(index.contains("manifest: include_str!(\"small.toml\"),\n        plan: None,"));
+    let record = format!("records/{}.bpk", manifest.record_sha256);
+    assert!(tree.home().join(record).is_file());
 }
 
 #[test]
@@ -72,7 +101,9 @@ fn registering_again_replaces_and_the_number_of_outputs_may_come_from_the_labels
     let mut open = good();
     graph(&mut open).output[0] = value("scores", &[None, None]);
     let given = registration("small", open, LABELS);
-    let manifest = register(&tree.source(), &tree.home(), given).unwrap();
+    let manifest = register(&tree.source(), &tree.home(), given)
+        .unwrap()
+        .manifest;
     assert_eq!(manifest.classes, 4);
     assert_eq!(tree.files(), first);
 }
@@ -88,7 +119,9 @@ fn the_order_of_axes_is_read_from_the_graph() {
     graph(&mut model).input[0] = value(PHOTO, &[None, Some(8), Some(6), Some(3)]);
     let tree = Tree::copy();
     let given = registration("turned", model, LABELS);
-    let manifest = register(&tree.source(), &tree.home(), given).unwrap();
+    let manifest = register(&tree.source(), &tree.home(), given)
+        .unwrap()
+        .manifest;
     assert_eq!(manifest.layout, Layout::Nhwc);
     assert_eq!((manifest.width, manifest.height), (6, 8));
 }
