@@ -1,6 +1,10 @@
 //! How long a batch takes from pixels to probabilities, weights loaded, on the device named by
 //! `BEAGLE_DEVICE` (flex by default), with all cores.
 //!
+//! On flex the network runs fused. `BEAGLE_EXECUTION=generated` measures the generated network,
+//! operator by operator; `BEAGLE_PRECISION` (f32, bf16, int8) and `BEAGLE_THREADS` are the fused
+//! network's.
+//!
 //! cargo bench --bench forward
 //! `benches/compare.py` prints it beside ONNX Runtime.
 
@@ -8,22 +12,44 @@ use std::sync::OnceLock;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use model_import::classifier::Classifier;
+use model_import::classifier::{Classifier, Execution, Options};
+use model_import::quantize::decide;
 use model_import::{device, fetch, provision, registry};
 
 fn main() {
     divan::main();
 }
 
-/// The classifier of the default profile, and one sample's worth of pixels.
+/// What the environment says.
+fn given(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The classifier of the default profile, as the environment asks for it.
 fn classifier() -> Classifier {
-    let name = std::env::var("BEAGLE_DEVICE").unwrap_or_else(|_| "flex".to_owned());
+    let name = given("BEAGLE_DEVICE").unwrap_or_else(|| "flex".to_owned());
     let found = device::find(name.parse().expect("a device's name")).expect("the device is there");
     let profile = registry::profile("imagenet").expect("it is built in");
     let model = registry::model(&profile.model).expect("it is built in");
     let fetcher = fetch::Fetcher::new(fetch::home().expect("there is a home for the weights"));
     let record = provision::record(&model, &fetcher).expect("the weights can be had");
-    Classifier::load(&model, &profile, &record, &found.device).expect("the weights fit")
+    let execution = match given("BEAGLE_EXECUTION").as_deref() {
+        None | Some("fused") => Execution::Fused,
+        Some("generated") => Execution::Generated,
+        Some(other) => panic!("BEAGLE_EXECUTION is fused or generated, not {other}"),
+    };
+    let choice = given("BEAGLE_PRECISION").map(|name| name.parse().expect("a precision's name"));
+    let choice = choice.unwrap_or_default();
+    let decision = decide(choice, &model, &profile, &found.device, &fetcher.home)
+        .expect("int8 has ranges once `beagle model quantize` has run");
+    let options = Options {
+        execution,
+        precision: decision.precision,
+        ranges: decision.ranges.as_ref(),
+        threads: given("BEAGLE_THREADS").map(|count| count.parse().expect("a number of threads")),
+    };
+    Classifier::load_with(&model, &profile, &record, &found.device, &options)
+        .expect("the weights fit")
 }
 
 #[divan::bench(args = [1, 8, 32], sample_count = 10, sample_size = 1)]

@@ -3,12 +3,14 @@
 //! Profiles that differ in geometry alone share a network, and so a lane. Must not know: actors,
 //! jobs, HTTP.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use model_import::classifier::Classifier;
+use model_import::classifier::{Classifier, Options, PrecisionChoice};
 use model_import::device::{Backend, Found};
 use model_import::fetch::Fetcher;
 use model_import::profile::Profile;
+use model_import::quantize::{Decision, SavedError, decide};
 use model_import::registry::{self, Model as Registered};
 use model_import::{LoadError, provision};
 use thiserror::Error;
@@ -29,6 +31,9 @@ pub enum NetworksError {
     /// The weights do not fit.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The ranges that a network in bytes needs cannot be had.
+    #[error(transparent)]
+    Ranges(#[from] SavedError),
     /// The first run failed.
     #[error("{device} cannot run a batch of {images}: {reason}")]
     Warm {
@@ -49,6 +54,19 @@ pub struct Plan {
     /// What is served.
     pub catalog: Catalog,
     lanes: Vec<LanePlan>,
+    /// Where measured ranges are kept.
+    home: PathBuf,
+}
+
+/// How networks are to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Most images in a batch.
+    pub max_batch: usize,
+    /// What the processor computes with.
+    pub precision: PrecisionChoice,
+    /// Threads that compute on the processor; `None` is one a core.
+    pub threads: Option<NonZeroUsize>,
 }
 
 struct LanePlan {
@@ -101,6 +119,7 @@ impl Plan {
         Ok(Self {
             catalog: Catalog::new(served).ok_or(NetworksError::Nothing)?,
             lanes,
+            home: fetcher.home.clone(),
         })
     }
 
@@ -115,8 +134,9 @@ impl Plan {
     ///
     /// # Errors
     /// [`NetworksError`] when weights do not fit or a first run fails.
-    pub fn load(&self, found: &Found, max_batch: usize) -> Result<Networks, NetworksError> {
-        let sizes = sizes(found.backend, max_batch);
+    pub fn load(&self, found: &Found, running: &Running) -> Result<Networks, NetworksError> {
+        let sizes = sizes(found.backend, running.max_batch);
+        let mut decisions = Vec::with_capacity(self.lanes.len());
         let mut lanes = Vec::with_capacity(self.lanes.len());
         for lane in &self.lanes {
             let LanePlan {
@@ -124,10 +144,21 @@ impl Plan {
                 profile,
                 record,
             } = lane;
-            lanes.push(Classifier::load(model, profile, record, &found.device)?);
+            let device = &found.device;
+            let decision = decide(running.precision, model, profile, device, &self.home)?;
+            let options = Options {
+                precision: decision.precision,
+                ranges: decision.ranges.as_ref(),
+                threads: running.threads,
+                ..Options::default()
+            };
+            let classifier = Classifier::load_with(model, profile, record, device, &options)?;
+            lanes.push(classifier);
+            decisions.push((model.manifest.name.clone(), decision));
         }
         let mut networks = Networks {
             lanes,
+            decisions,
             sizes,
             fill: is_gpu(found.backend),
         };
@@ -169,10 +200,19 @@ const fn is_gpu(backend: Backend) -> bool {
 /// Loaded networks on one device, by lane.
 pub struct Networks {
     lanes: Vec<Classifier>,
+    decisions: Vec<(String, Decision)>,
     /// See [`sizes`].
     sizes: Vec<usize>,
     /// Whether batches are filled up to a warm size.
     fill: bool,
+}
+
+impl Networks {
+    /// What each network computes with, and why, by the name of its model.
+    pub fn decisions(&self) -> impl Iterator<Item = (&str, &Decision)> {
+        let decisions = self.decisions.iter();
+        decisions.map(|(model, decision)| (model.as_str(), decision))
+    }
 }
 
 impl Model for Networks {

@@ -9,6 +9,7 @@ mod queue;
 mod classify;
 mod devices;
 mod model;
+mod quantize;
 mod opening;
 mod photos;
 mod report;

@@ -69,6 +69,21 @@ fn below(folder: &Path) -> anyhow::Result<Vec<Photo>> {
     Ok(photos)
 }
 
+/// Decodes a photo's bytes to the network's input. A panic of a decoder costs this photo.
+pub(crate) fn decode(bytes: &[u8], geometry: &Geometry) -> Result<Pixels, Failure> {
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        decode::decode(bytes, &Limits::default(), geometry)
+    }));
+    match decoded {
+        Ok(Ok(pixels)) => Ok(pixels),
+        Ok(Err(error)) => Err(Failure::new(error.code(), error)),
+        Err(_) => Err(Failure::new(
+            "decoder_panicked",
+            "the decoder failed on this photo",
+        )),
+    }
+}
+
 impl Photo {
     /// The name to show.
     pub(crate) fn name(&self) -> String {
@@ -78,23 +93,12 @@ impl Photo {
         }
     }
 
-    /// Reads and decodes the photo to the network's input. A panic of a decoder costs this photo.
+    /// Reads and decodes the photo to the network's input.
     pub(crate) fn decode(&self, geometry: &Geometry) -> Result<Pixels, Failure> {
-        let limits = Limits::default();
         let bytes = self
-            .read(&limits)
+            .read(&Limits::default())
             .map_err(|error| Failure::new("unreadable_file", error))?;
-        let decoded = catch_unwind(AssertUnwindSafe(|| {
-            decode::decode(&bytes, &limits, geometry)
-        }));
-        match decoded {
-            Ok(Ok(pixels)) => Ok(pixels),
-            Ok(Err(error)) => Err(Failure::new(error.code(), error)),
-            Err(_) => Err(Failure::new(
-                "decoder_panicked",
-                "the decoder failed on this photo",
-            )),
-        }
+        decode(&bytes, geometry)
     }
 
     /// At most one byte more than the limit, so that an endless input is refused, not read.

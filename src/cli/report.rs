@@ -1,6 +1,7 @@
 //! Answers as people read them, or as programs do.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use console::style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -36,6 +37,12 @@ impl Failure {
             code: Cow::Owned(code),
             message,
         }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use clap::Args;
 use model_import::device::{self, DeviceChoice};
+use model_import::quantize::Decision;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Outcome, logging, model, opening, terminal};
@@ -101,12 +102,16 @@ impl Serve {
             let choice: DeviceChoice = name.parse().map_err(|error| anyhow::anyhow!("{error}"))?;
             let found = device::find(choice)?;
             let started = Instant::now();
-            let networks = plan.load(&found, config.settings.batch.max_size)?;
+            let networks = plan.load(&found, &config.running)?;
             terminal::note(&format!(
                 "device   {found}: {} network(s) loaded and warm in {:.1} s",
                 plan.networks(),
                 started.elapsed().as_secs_f64()
             ));
+            for (model, decision) in networks.decisions() {
+                let Decision { precision, why, .. } = decision;
+                terminal::note(&format!("numbers  {model}: {precision}, {why}"));
+            }
             models.push(Box::new(networks));
         }
         if models.is_empty() {

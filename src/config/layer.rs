@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
+use model_import::classifier::PrecisionChoice;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// What an accepted job must survive for the server to start.
@@ -57,6 +58,17 @@ pub struct Layer {
     )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<Vec<String>>,
+
+    /// What the processor computes with: auto, f32, bf16 or int8; auto is the fastest that
+    /// `beagle model quantize` has found to be good enough [default: f32]
+    #[arg(long, env = "BEAGLE_PRECISION", value_name = "PRECISION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precision: Option<PrecisionChoice>,
+
+    /// Threads that compute on the processor [default: one a core]
+    #[arg(long, env = "BEAGLE_THREADS", value_name = "THREADS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threads: Option<usize>,
 
     /// Profiles that are served, the default first [default: all of the build]
     #[arg(
@@ -296,6 +308,8 @@ mod tests {
             request_timeout: Some(Duration::from_millis(1500)),
             max_image: Some(ByteSize::kib(3)),
             durability: Some(Durability::Power),
+            precision: Some(PrecisionChoice::Auto),
+            threads: Some(3),
             ..Layer::default()
         };
         let text = toml::to_string(&layer).unwrap();
@@ -308,6 +322,7 @@ mod tests {
             ("max-dealy = \"5ms\"", "max-dealy"),
             ("max-delay = 5", "5"),
             ("max-delay = \"5\"", "5"),
+            ("precision = \"half\"", "auto, f32, bf16 or int8"),
             ("max-body = 1000", "1000"),
             ("max-body = \"1000\"", "1000"),
         ] {

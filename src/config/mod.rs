@@ -7,14 +7,17 @@ pub mod store_url;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use model_import::classifier::PrecisionChoice;
 use thiserror::Error;
 
 use crate::app::Settings;
 use crate::batch::policy::BatchLimits;
+use crate::classify::networks::Running;
 use crate::decode::Limits;
 use crate::http::admission::AdmissionLimits;
 use crate::http::ask::Times;
@@ -76,6 +79,8 @@ pub struct Config {
     pub durability: Durability,
     /// Devices to classify on.
     pub devices: Vec<String>,
+    /// How the networks run.
+    pub running: Running,
     /// Profiles to serve; empty means all.
     pub profiles: Vec<String>,
     /// What the stages are told.
@@ -94,6 +99,8 @@ fn defaults(cores: usize) -> Layer {
         data: None,
         durability: Some(Durability::Process),
         device: Some(vec!["auto".to_owned()]),
+        precision: Some(PrecisionChoice::default()),
+        threads: Some(cores),
         profile: None,
         max_batch: Some(32),
         max_delay: Some(Duration::from_millis(5)),
@@ -187,6 +194,11 @@ impl Config {
             limits,
             durability: whole.durability.unwrap_or(Durability::Process),
             devices: whole.device.unwrap_or_default(),
+            running: Running {
+                max_batch: settings.batch.max_size,
+                precision: whole.precision.unwrap_or_default(),
+                threads: NonZeroUsize::new(at_least_one("threads", whole.threads)?),
+            },
             profiles: whole.profile.unwrap_or_default(),
             settings,
             shown,
@@ -282,6 +294,8 @@ mod tests {
         assert_eq!(config.bind.to_string(), "127.0.0.1:5000");
         assert_eq!(config.store.to_string(), "sqlite:/data/queue.db");
         assert_eq!(config.settings.decoders, 3);
+        assert_eq!(config.running.threads, NonZeroUsize::new(3));
+        assert_eq!(config.running.precision, PrecisionChoice::default());
         assert_eq!(config.limits, StoreLimits::default());
         let shown = toml::to_string(&config.shown).unwrap();
         let again = Config::new(&[&toml::from_str(&shown).unwrap()], &around()).unwrap();
@@ -319,6 +333,11 @@ mod tests {
             ..Layer::default()
         });
         assert!(batch.contains("max-batch"), "{batch}");
+        let threads = said(Layer {
+            threads: Some(0),
+            ..Layer::default()
+        });
+        assert!(threads.contains("threads is 0"), "{threads}");
         let lease = said(Layer {
             lease: Some(Duration::from_millis(10)),
             ..Layer::default()

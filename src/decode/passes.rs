@@ -209,7 +209,10 @@ mod avx2 {
             let lanes: __m256i = pulp::cast(LANES);
             let mut high = avx._mm256_setzero_si256();
             let mut low = avx._mm256_setzero_si256();
-            for (group, bytes) in groups.iter().zip(source.windows(READ).step_by(TAPS * CHANNELS)) {
+            for (group, bytes) in groups
+                .iter()
+                .zip(source.windows(READ).step_by(TAPS * CHANNELS))
+            {
                 let mut four = [0; READ];
                 four.copy_from_slice(bytes);
                 let four: __m128i = pulp::cast(four);
@@ -223,7 +226,8 @@ mod avx2 {
                 avx._mm256_castsi256_si128(sums),
                 avx2._mm256_extracti128_si256::<1>(sums),
             );
-            let sums = sse2._mm_add_epi32(sse2._mm_add_epi32(pairs, others), sse2._mm_set1_epi32(HALF));
+            let sums =
+                sse2._mm_add_epi32(sse2._mm_add_epi32(pairs, others), sse2._mm_set1_epi32(HALF));
             let levels = sse2._mm_srai_epi32::<{ FRACTION as i32 }>(sums);
             // Both packings saturate: levels below 0 and above 255 are cut.
             let words = sse2._mm_packs_epi32(levels, levels);
@@ -232,7 +236,13 @@ mod avx2 {
     }
 
     /// The plain sums, compiled for 256-bit registers.
-    pub(super) fn down(simd: V3, rows: &[u8], width: usize, targets: &[Window], first: usize) -> Vec<u8> {
+    pub(super) fn down(
+        simd: V3,
+        rows: &[u8],
+        width: usize,
+        targets: &[Window],
+        first: usize,
+    ) -> Vec<u8> {
         simd.vectorize(Down {
             rows,
             width,
@@ -269,7 +279,9 @@ mod tests {
             let taps = random.usize(1..=(source - start).min(40));
             // Together less than two in size, or the sums would not fit.
             let most = (1 << FRACTION) / taps as i32;
-            let weights = (0..taps).map(|_| random.i32(-most / 2..=most * 3 / 2)).collect();
+            let weights = (0..taps)
+                .map(|_| random.i32(-most / 2..=most * 3 / 2))
+                .collect();
             Window { start, weights }
         };
         (0..count).map(window).collect()
@@ -290,7 +302,10 @@ mod tests {
             let width = columns.len() * CHANNELS;
             let first = rows.iter().map(|row| row.start).min().unwrap_or(0);
             let given = &narrowed[first * width..];
-            assert_eq!(down(given, width, &rows, first), down_plain(given, width, &rows, first));
+            assert_eq!(
+                down(given, width, &rows, first),
+                down_plain(given, width, &rows, first)
+            );
         }
     }
 }

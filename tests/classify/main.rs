@@ -2,6 +2,7 @@
 
 mod command;
 mod golden;
+mod precision;
 mod samples;
 
 use std::ffi::OsStr;
