@@ -33,6 +33,7 @@ pub(crate) fn network(
     let stored = storage(plan, &shapes, options.precision, ranges, &table)?;
     let (values, bytes) = values(plan, &shapes, &stored);
     let kernels = |from, to| kernel::of(options.level, options.dots, from, to);
+    let floats = kernels(Format::F32, Format::F32);
     let first = values[0];
     let mut stages = Vec::new();
     for (index, layer) in plan.layers.iter().enumerate() {
@@ -53,8 +54,12 @@ pub(crate) fn network(
                     threads: options.threads,
                     kernels,
                     rule: Rule::new(layer.activation),
-                    transforms: kernel::transforms(options.level),
+                    transforms: kernel::transforms(options.level, input.format),
+                    floats,
                     winograd: options.winograd,
+                    pairs: input.format == Format::Bf16
+                        && options.dots
+                        && options.level.has_bf16(),
                 })
             }
             Operation::MaxPool(pool) => Box::new(Pooling {
@@ -90,7 +95,7 @@ pub(crate) fn network(
         bytes,
         scratch: scratch.unwrap_or(0),
         kernels: kernels(first.format, first.format),
-        floats: kernels(Format::F32, Format::F32),
+        floats,
         table: elements_of(&table, &first),
         order: normalise.order,
     })

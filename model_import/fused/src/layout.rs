@@ -41,19 +41,24 @@ impl Layout {
         }
     }
 
-    /// The input image: its few channels are padded only to the group of elements that a kernel
-    /// multiplies at once, 4 bytes, for its reduction is mostly padding else.
+    /// The input image: its few channels are not padded, for the reduction is mostly padding else. A
+    /// kernel reads the pixels under a row of its weights in groups of 4 bytes, up to 3 bytes too
+    /// many: they are in the border.
     pub(crate) fn input(shape: Shape, size: usize, halo: [usize; 4]) -> Self {
         if shape.channels > 4 {
             return Self::new(shape, size, halo);
         }
-        let depth = shape.channels.next_multiple_of(4 / size);
+        let [above, left, below, right] = halo;
+        let more = match shape.channels * size % 4 {
+            0 => 0,
+            _ => 3_usize.div_ceil(shape.channels * size),
+        };
         Self {
             shape,
-            depth,
-            pitch: depth,
+            depth: shape.channels,
+            pitch: shape.channels,
             size,
-            halo,
+            halo: [above, left, below, right + more],
         }
     }
 
@@ -126,13 +131,17 @@ mod tests {
     }
 
     #[test]
-    fn an_input_is_padded_only_to_whole_groups() {
-        let shape = Shape {
-            channels: 3,
-            ..SHAPE
-        };
-        let pitches = [4, 2, 1].map(|size| Layout::input(shape, size, [0; 4]).pitch);
-        assert_eq!(pitches, [3, 4, 4]);
+    fn a_group_of_four_bytes_from_any_pixel_of_an_input_is_in_its_image() {
+        for channels in 1..=4 {
+            for size in [1, 2, 4] {
+                let shape = Shape { channels, ..SHAPE };
+                let layout = Layout::input(shape, size, [0; 4]);
+                let last = layout.at(shape.height - 1, shape.width - 1, [0, 0]);
+                let bytes = layout.pixel().next_multiple_of(4);
+                assert!(last + bytes <= layout.image(), "{channels} of {size}");
+                assert_eq!(layout.pitch, channels);
+            }
+        }
     }
 
     #[test]

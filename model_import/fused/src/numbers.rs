@@ -28,16 +28,16 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// Of panels of `widest` channels.
+    /// Of panels of `widest` channels, for runs over `pixels` pixels of the input.
     pub(crate) fn new(
         kernel: &Kernel<'_>,
         mut bias: Vec<f32>,
-        [input, output]: [&Value; 2],
+        ([input, output], pixels): ([&Value; 2], usize),
         residual: Option<&Value>,
         rule: Rule,
         widest: usize,
     ) -> Self {
-        let layout = &input.layout;
+        let layout = (&input.layout, pixels);
         let padded = kernel.outputs.next_multiple_of(CHANNELS);
         bias.resize(padded, 0.0);
         let panels = match input.format {
@@ -45,7 +45,10 @@ impl Numbers {
             Format::Bf16 => pack(kernel, layout, widest, |_, weight| {
                 <u16 as Element>::encode(weight, &Quantum::ONE)
             }),
-            Format::U8 => return bytes(kernel, &bias, [input, output], residual, rule, widest),
+            Format::U8 => {
+                let values = ([input, output], pixels);
+                return bytes(kernel, &bias, values, residual, rule, widest);
+            }
         };
         Self {
             panels,
@@ -60,7 +63,7 @@ impl Numbers {
 fn bytes(
     kernel: &Kernel<'_>,
     bias: &[f32],
-    [input, output]: [&Value; 2],
+    ([input, output], pixels): ([&Value; 2], usize),
     residual: Option<&Value>,
     rule: Rule,
     widest: usize,
@@ -109,7 +112,7 @@ fn bytes(
         })
         .unzip();
     Numbers {
-        panels: pack(kernel, &input.layout, widest, stored),
+        panels: pack(kernel, (&input.layout, pixels), widest, stored),
         bias,
         scale,
         residual_scale: (f64::from(residual.scale) / unit) as f32,

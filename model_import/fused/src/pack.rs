@@ -2,7 +2,8 @@
 //!
 //! The output channels fall into panels; a panel holds `[reduction / group][channels][group]`,
 //! where a group is as many numbers of the reduction as fit 4 bytes. The reduction runs over kernel
-//! rows, kernel columns and the padded channels of a pixel. Must not know: where weights come from.
+//! rows, kernel columns and the padded channels of a pixel; each run of neighbouring pixels is
+//! padded to whole groups. Must not know: where weights come from.
 
 use crate::layout::{CHANNELS, Layout};
 use crate::memory::{Block, Plain};
@@ -70,17 +71,19 @@ pub(crate) struct Panels {
     pub(crate) bytes: usize,
 }
 
-/// Packs `kernel` for a value of layout `input` into panels of `widest` channels, the last of them
-/// maybe narrower. `encode(channel, weight)` makes the stored number.
+/// Packs `kernel` for a value of layout `input`, over which it runs `pixels` pixels at a time, into
+/// panels of `widest` channels, the last of them maybe narrower. `encode(channel, weight)` makes the
+/// stored number.
 pub(crate) fn pack<W: Plain>(
     kernel: &Kernel<'_>,
-    input: &Layout,
+    (input, pixels): (&Layout, usize),
     widest: usize,
     encode: impl Fn(usize, f32) -> W,
 ) -> Panels {
     let group = 4 / size_of::<W>();
     let [height, width] = kernel.size;
-    let reduction = height * width * input.depth;
+    let run = (pixels * input.depth).next_multiple_of(group);
+    let reduction = height * width / pixels * run;
     let outputs = kernel.outputs.next_multiple_of(CHANNELS);
     let mut weights = Block::new(outputs * reduction * size_of::<W>());
     let numbers = weights.elements_mut::<W>();
@@ -96,7 +99,7 @@ pub(crate) fn pack<W: Plain>(
         for output in 0..channels.min(kernel.outputs - channel) {
             for tap in 0..height * width {
                 for i in 0..kernel.inputs {
-                    let k = tap * input.depth + i;
+                    let k = tap / pixels * run + tap % pixels * input.depth + i;
                     let place = (k / group * channels + output) * group + k % group;
                     let weight = kernel.at(channel + output, i, [tap / width, tap % width]);
                     numbers[start + place] = encode(channel + output, weight);
@@ -132,7 +135,7 @@ mod tests {
             channels: 3,
         };
         let input = Layout::input(shape, 1, [0; 4]);
-        let mut packed = pack(&kernel, &input, 16, |_, weight| weight as i8);
+        let mut packed = pack(&kernel, (&input, 1), 16, |_, weight| weight as i8);
         let channels: Vec<_> = packed
             .panels
             .iter()
@@ -142,5 +145,29 @@ mod tests {
         let bytes = packed.weights.elements_mut::<i8>();
         assert_eq!(bytes[..8], [0, 1, 2, 0, 3, 4, 5, 0]);
         assert_eq!(bytes[64 + 12..64 + 20], [57, 58, 59, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_run_of_pixels_is_padded_once() {
+        let numbers: Vec<f32> = (1..=2 * 3 * 3).map(|n| n as f32).collect();
+        let kernel = Kernel {
+            numbers: &numbers,
+            layout: WeightLayout::Oihw,
+            outputs: 1,
+            inputs: 3,
+            size: [2, 3],
+        };
+        let shape = Shape {
+            height: 2,
+            width: 3,
+            channels: 3,
+        };
+        let input = Layout::input(shape, 1, [0; 4]);
+        let mut packed = pack(&kernel, (&input, 3), 16, |_, weight| weight as i8);
+        let bytes = packed.weights.elements_mut::<i8>();
+        let first: Vec<i8> = bytes.chunks(64).flat_map(|group| group[..4].to_vec()).collect();
+        let rows = [[1, 7, 13, 2, 8, 14, 3, 9, 15], [4, 10, 16, 5, 11, 17, 6, 12, 18]];
+        let padded = rows.map(|row| [&row[..], &[0; 3]].concat()).concat();
+        assert_eq!(first, padded);
     }
 }

@@ -7,7 +7,7 @@
 use super::lanes::Lanes;
 use super::plain::Image;
 use super::points::{four, six};
-use crate::element::{Rule, silu};
+use crate::element::{Format, Rule, silu};
 use crate::level::Level;
 use crate::winograd::Square;
 
@@ -21,9 +21,10 @@ pub(crate) struct Transforms {
     pub(crate) scatter: unsafe fn(&Scatter),
 }
 
-/// The transforms of `level`.
-pub(crate) fn transforms(level: Level) -> Transforms {
-    match level {
+/// The transforms of `level` between values of `format`, none where it has none. The products are
+/// floats in any case.
+pub(crate) fn transforms(level: Level, format: Format) -> Option<Transforms> {
+    let [f32, bf16] = match level {
         Level::Portable => portable::TRANSFORMS,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => avx2::TRANSFORMS,
@@ -31,29 +32,91 @@ pub(crate) fn transforms(level: Level) -> Transforms {
         Level::Avx512 => avx512::TRANSFORMS,
         #[cfg(not(target_arch = "x86_64"))]
         _ => portable::TRANSFORMS,
+    };
+    match format {
+        Format::F32 => Some(f32),
+        Format::Bf16 => Some(bf16),
+        Format::U8 => None,
     }
 }
 
 macro_rules! transforms {
     ($level:ident, $vector:ty $(, #[$enable:meta])?) => {
         mod $level {
-            use super::{Gather, Scatter, Transforms};
+            use super::{Bf16, F32, Gather, Scatter, Stored, Transforms};
 
-            pub(super) const TRANSFORMS: Transforms = Transforms { gather, scatter };
+            /// Those of f32 and of bf16.
+            pub(super) const TRANSFORMS: [Transforms; 2] = [of::<F32>(), of::<Bf16>()];
 
-            $(#[$enable])?
-            unsafe fn gather(call: &Gather) {
-                // SAFETY: the caller's promise.
-                unsafe { call.gather::<$vector>() }
+            const fn of<S: Stored>() -> Transforms {
+                Transforms {
+                    gather: gather::<S>,
+                    scatter: scatter::<S>,
+                }
             }
 
             $(#[$enable])?
-            unsafe fn scatter(call: &Scatter) {
+            unsafe fn gather<S: Stored>(call: &Gather) {
                 // SAFETY: the caller's promise.
-                unsafe { call.scatter::<$vector>() }
+                unsafe { call.gather::<$vector, S>() }
+            }
+
+            $(#[$enable])?
+            unsafe fn scatter<S: Stored>(call: &Scatter) {
+                // SAFETY: the caller's promise.
+                unsafe { call.scatter::<$vector, S>() }
             }
         }
     };
+}
+
+/// As what the numbers of a value are stored.
+///
+/// # Safety
+/// The caller of any method has the level's instructions, and its pointers reach over the vector's
+/// numbers.
+trait Stored {
+    /// Bytes a number.
+    const SIZE: usize;
+
+    unsafe fn load<V: Lanes>(at: *const u8) -> V;
+    unsafe fn store<V: Lanes>(value: V, at: *mut u8);
+}
+
+struct F32;
+
+impl Stored for F32 {
+    const SIZE: usize = 4;
+
+    #[inline(always)]
+    unsafe fn load<V: Lanes>(at: *const u8) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { V::load(at) }
+    }
+
+    #[inline(always)]
+    unsafe fn store<V: Lanes>(value: V, at: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { value.store(at) };
+    }
+}
+
+struct Bf16;
+
+impl Stored for Bf16 {
+    const SIZE: usize = 2;
+
+    #[inline(always)]
+    unsafe fn load<V: Lanes>(at: *const u8) -> V {
+        // SAFETY: the caller's promise.
+        unsafe { V::load_bf16(at) }
+    }
+
+    #[inline(always)]
+    unsafe fn store<V: Lanes>(value: V, at: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { value.store_bf16(at) };
+    }
 }
 
 transforms!(portable, [f32; 4]);
@@ -119,28 +182,33 @@ impl Gather {
     /// # Safety
     /// The rows and columns can be read; the results can be written by this thread alone.
     #[inline(always)]
-    unsafe fn gather<V: Lanes>(&self) {
+    unsafe fn gather<V: Lanes, S: Stored>(&self) {
         let side = self.square.inputs();
         let whole = self.rows == side && self.columns == side;
         // SAFETY: the caller's promise.
         unsafe {
             match (self.square, whole) {
-                (Square::Two, true) => self.two::<V, true>(),
-                (Square::Two, false) => self.two::<V, false>(),
-                (Square::Four, true) => self.four::<V, true>(),
-                (Square::Four, false) => self.four::<V, false>(),
+                (Square::Two, true) => self.two::<V, S, true>(),
+                (Square::Two, false) => self.two::<V, S, false>(),
+                (Square::Four, true) => self.four::<V, S, true>(),
+                (Square::Four, false) => self.four::<V, S, false>(),
             }
         }
     }
 
     /// `COUNT` channels of one pixel.
     #[inline(always)]
-    unsafe fn pixel<V: Lanes, const WHOLE: bool>(&self, channel: usize, y: usize, x: usize) -> V {
+    unsafe fn pixel<V: Lanes, S: Stored, const WHOLE: bool>(
+        &self,
+        channel: usize,
+        y: usize,
+        x: usize,
+    ) -> V {
         // SAFETY: the caller's promise.
         unsafe {
             if WHOLE || (y < self.rows && x < self.columns) {
-                let at = y * self.input.row + x * self.input.pixel + channel * 4;
-                V::load(self.input.start.wrapping_add(at))
+                let at = y * self.input.row + x * self.input.pixel + channel * S::SIZE;
+                S::load(self.input.start.wrapping_add(at))
             } else {
                 V::splat(0.0)
             }
@@ -165,12 +233,12 @@ impl Gather {
     }
 
     #[inline(always)]
-    unsafe fn two<V: Lanes, const WHOLE: bool>(&self) {
+    unsafe fn two<V: Lanes, S: Stored, const WHOLE: bool>(&self) {
         for channel in (0..self.input.depth).step_by(V::COUNT) {
             // SAFETY: the caller's promise.
             unsafe {
                 let rows = points!(0 1 2 3; x => four::all(
-                    points!(0 1 2 3; y => self.pixel::<V, WHOLE>(channel, y, x))
+                    points!(0 1 2 3; y => self.pixel::<V, S, WHOLE>(channel, y, x))
                 ));
                 self.write(channel, 0, four::all(points!(0 1 2 3; x => rows[x][0])));
                 self.write(channel, 1, four::all(points!(0 1 2 3; x => rows[x][1])));
@@ -182,13 +250,13 @@ impl Gather {
 
     /// The pixels are read more than once, so that at most two rows of points are held in registers.
     #[inline(always)]
-    unsafe fn four<V: Lanes, const WHOLE: bool>(&self) {
+    unsafe fn four<V: Lanes, S: Stored, const WHOLE: bool>(&self) {
         for channel in (0..self.input.depth).step_by(V::COUNT) {
             // SAFETY: the caller's promise.
             unsafe {
                 macro_rules! pixels {
                     ($x:ident; $($y:literal)*) => {
-                        [$(self.pixel::<V, WHOLE>(channel, $y, $x)),*]
+                        [$(self.pixel::<V, S, WHOLE>(channel, $y, $x)),*]
                     };
                 }
                 let row = points!(0 1 2 3 4 5; x => six::end(pixels!(x; 0 2 4)));
@@ -213,12 +281,12 @@ impl Scatter {
     /// The products, the bias and the residual can be read; the outputs can be written by this
     /// thread alone.
     #[inline(always)]
-    unsafe fn scatter<V: Lanes>(&self) {
+    unsafe fn scatter<V: Lanes, S: Stored>(&self) {
         // SAFETY: the caller's promise.
         unsafe {
             match self.square {
-                Square::Two => self.two::<V>(),
-                Square::Four => self.four::<V>(),
+                Square::Two => self.two::<V, S>(),
+                Square::Four => self.four::<V, S>(),
             }
             if self.rule.silu {
                 self.silu();
@@ -233,31 +301,31 @@ impl Scatter {
     }
 
     #[inline(always)]
-    unsafe fn two<V: Lanes>(&self) {
+    unsafe fn two<V: Lanes, S: Stored>(&self) {
         for channel in (0..self.channels).step_by(V::COUNT) {
             // SAFETY: the caller's promise.
             unsafe {
                 let rows = points!(0 1 2 3; x => four::back(
                     points!(0 1 2 3; y => self.product::<V>(channel, y * 4 + x))
                 ));
-                self.write(channel, 0, four::back(points!(0 1 2 3; x => rows[x][0])));
-                self.write(channel, 1, four::back(points!(0 1 2 3; x => rows[x][1])));
+                self.write::<V, S, _>(channel, 0, four::back(points!(0 1 2 3; x => rows[x][0])));
+                self.write::<V, S, _>(channel, 1, four::back(points!(0 1 2 3; x => rows[x][1])));
             }
         }
     }
 
     #[inline(always)]
-    unsafe fn four<V: Lanes>(&self) {
+    unsafe fn four<V: Lanes, S: Stored>(&self) {
         for channel in (0..self.channels).step_by(V::COUNT) {
             // SAFETY: the caller's promise.
             unsafe {
                 let rows = points!(0 1 2 3 4 5; x => six::back(
                     points!(0 1 2 3 4 5; y => self.product::<V>(channel, y * 6 + x))
                 ));
-                self.write(channel, 0, six::back(points!(0 1 2 3 4 5; x => rows[x][0])));
-                self.write(channel, 1, six::back(points!(0 1 2 3 4 5; x => rows[x][1])));
-                self.write(channel, 2, six::back(points!(0 1 2 3 4 5; x => rows[x][2])));
-                self.write(channel, 3, six::back(points!(0 1 2 3 4 5; x => rows[x][3])));
+                self.write::<V, S, _>(channel, 0, six::back(points!(0 1 2 3 4 5; x => rows[x][0])));
+                self.write::<V, S, _>(channel, 1, six::back(points!(0 1 2 3 4 5; x => rows[x][1])));
+                self.write::<V, S, _>(channel, 2, six::back(points!(0 1 2 3 4 5; x => rows[x][2])));
+                self.write::<V, S, _>(channel, 3, six::back(points!(0 1 2 3 4 5; x => rows[x][3])));
             }
         }
     }
@@ -265,7 +333,7 @@ impl Scatter {
     /// Adds bias and residual to one row of outputs, applies the activation and writes what is
     /// inside the value.
     #[inline(always)]
-    unsafe fn write<V: Lanes, const SIDE: usize>(
+    unsafe fn write<V: Lanes, S: Stored, const SIDE: usize>(
         &self,
         channel: usize,
         y: usize,
@@ -284,17 +352,17 @@ impl Scatter {
                 }
                 let mut value = output.add(bias);
                 if let Some(image) = &self.residual {
-                    let at = y * image.row + x * image.pixel + channel * 4;
-                    value = value.add(V::load(image.start.wrapping_add(at)));
+                    let at = y * image.row + x * image.pixel + channel * S::SIZE;
+                    value = value.add(S::load(image.start.wrapping_add(at)));
                 }
-                let at = y * self.output.row + x * self.output.pixel + channel * 4;
-                high.min(low.max(value))
-                    .store(self.output.start.wrapping_add(at));
+                let at = y * self.output.row + x * self.output.pixel + channel * S::SIZE;
+                let value = high.min(low.max(value));
+                S::store(value, self.output.start.wrapping_add(at));
             }
         }
     }
 
-    /// Applies SiLU to the outputs: by itself, for the code is long.
+    /// Applies SiLU to the outputs, which are f32: by itself, for the code is long.
     ///
     /// # Safety
     /// As [`Scatter::scatter`].

@@ -80,7 +80,7 @@ impl Dense {
         let numbers = Numbers::new(
             &parts.kernel,
             parts.bias,
-            [&input, &output],
+            ([&input, &output], pixels),
             residual.as_ref(),
             parts.rule,
             kernels.panel,
@@ -91,7 +91,7 @@ impl Dense {
             residual,
             tiling,
             offsets,
-            run: pixels * input.layout.depth * input.layout.size / 4,
+            run: (pixels * input.layout.depth * input.layout.size).div_ceil(4),
             step: walk.stride[1] * input.layout.pixel(),
             numbers,
             kernels,

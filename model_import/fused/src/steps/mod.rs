@@ -108,8 +108,13 @@ pub(crate) struct Parts<'a> {
     pub(crate) threads: usize,
     pub(crate) kernels: &'static Kernels,
     pub(crate) rule: Rule,
-    pub(crate) transforms: Transforms,
+    /// Between values of the input's format.
+    pub(crate) transforms: Option<Transforms>,
+    /// Those of f32, which multiply what is transformed.
+    pub(crate) floats: &'static Kernels,
     pub(crate) winograd: Winograd,
+    /// Whether `kernels` multiply pairs of bf16 in one instruction.
+    pub(crate) pairs: bool,
 }
 
 /// Chooses the algorithm for a convolution.
@@ -118,12 +123,21 @@ pub(crate) struct Parts<'a> {
 /// [`Step`], chosen here before [`Dense`].
 pub(crate) fn convolution(parts: Parts<'_>) -> Box<dyn Step> {
     let (input, output) = (parts.input, parts.output);
-    let is_real = [input.format, output.format] == [Format::F32; 2]
-        && input.layout.depth.is_multiple_of(CHANNELS);
+    let can = input.format == output.format
+        && input.layout.depth.is_multiple_of(CHANNELS)
+        // SiLU would be of a number that is already rounded.
+        && !(parts.rule.silu && input.format != Format::F32);
+    let transforms = parts.transforms.filter(|_| can);
     let size = [output.layout.shape.height, output.layout.shape.width];
-    let square = choose(parts.winograd, parts.convolution, size, parts.images);
-    match square.filter(|_| is_real) {
-        Some(square) => Box::new(Transformed::new(parts, square)),
+    let square = choose(
+        parts.winograd,
+        parts.convolution,
+        size,
+        parts.images,
+        parts.pairs,
+    );
+    match square.zip(transforms) {
+        Some((square, transforms)) => Box::new(Transformed::new(parts, square, transforms)),
         None if parts.convolution.groups > 1 => Box::new(Grouped::new(parts)),
         None => Box::new(Dense::new(parts)),
     }

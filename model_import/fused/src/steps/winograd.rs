@@ -72,12 +72,12 @@ impl Planes {
 }
 
 impl Transformed {
-    pub(crate) fn new(parts: Parts<'_>, square: Square) -> Self {
+    pub(crate) fn new(parts: Parts<'_>, square: Square, transforms: Transforms) -> Self {
         let Parts {
             convolution,
             input,
             output,
-            kernels,
+            floats: kernels,
             ..
         } = parts;
         check(convolution, &input, &output);
@@ -114,7 +114,7 @@ impl Transformed {
             bias,
             rule: parts.rule,
             kernels,
-            transforms: parts.transforms,
+            transforms,
         }
     }
 
@@ -135,7 +135,7 @@ impl Transformed {
 }
 
 /// The safety of `run` rests on this: what the windows of all output pixels cover is in the input or
-/// its border, and pixels are whole vectors of floats.
+/// its border, and pixels are whole vectors.
 fn check(convolution: &Convolution, input: &Value, output: &Value) {
     let [above, left, below, right] = convolution.padding;
     let (from, to) = (input.layout.shape, output.layout.shape);
@@ -149,8 +149,8 @@ fn check(convolution: &Convolution, input: &Value, output: &Value) {
         "the output has another size than a 3x3 convolution's"
     );
     for layout in [&input.layout, &output.layout] {
-        let whole = layout.depth.is_multiple_of(CHANNELS) && layout.size == size_of::<f32>();
-        assert!(whole, "pixels are not whole vectors of floats");
+        let whole = layout.depth.is_multiple_of(CHANNELS);
+        assert!(whole, "pixels are not whole vectors");
     }
 }
 
@@ -282,7 +282,7 @@ impl Transformed {
         // SAFETY: the caller's promise; a square starts inside the image.
         let pixel = |value: &Value| unsafe {
             let pixel = value.image(memory, (images, image), [y, x]);
-            let channel = panel.channel * size_of::<f32>();
+            let channel = panel.channel * value.layout.size;
             let start = pixel.start.wrapping_add(channel);
             Image { start, ..pixel }
         };

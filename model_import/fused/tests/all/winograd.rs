@@ -57,17 +57,24 @@ fn plan(random: &mut fastrand::Rng) -> (Plan, Named) {
 
 #[test]
 fn every_square_and_shape() {
+    // Of bf16 the images, the weights of the first layer and two layers' outputs are rounded.
+    for (precision, tolerance) in [(Precision::F32, 1e-4), (Precision::Bf16, 0.05)] {
+        every_plan(precision, tolerance);
+    }
+}
+
+fn every_plan(precision: Precision, tolerance: f64) {
     let random = &mut fastrand::Rng::with_seed(30);
     for _ in 0..60 {
         let (plan, weights) = plan(random);
         let count = random.usize(1..8) * plan.input.elements();
         let images = numbers(random, count);
         let expected = expected(&plan, &weights, &images);
-        for mut options in ways(Precision::F32) {
+        for mut options in ways(precision) {
             options.threads = random.usize(1..5);
             options.images = random.usize(1..5);
             let found = found(&plan, &weights, &images, &options);
-            close(&found, &expected, 1e-4, &format!("{options:?} {plan:?}"));
+            close(&found, &expected, tolerance, &format!("{options:?} {plan:?}"));
         }
     }
 }

@@ -31,15 +31,18 @@ pub(crate) fn ways(precision: Precision) -> Vec<Options> {
         options.level = level;
         options.dots = false;
         ways.push(options);
-        if precision == Precision::F32 {
+        if precision != Precision::F32 {
+            ways.push(Options {
+                dots: true,
+                ..options
+            });
+        }
+        if precision != Precision::Int8 {
             let others = [Winograd::Never, Winograd::Two, Winograd::Four];
             ways.extend(others.map(|winograd| Options {
                 winograd,
                 ..options
             }));
-        } else {
-            options.dots = true;
-            ways.push(options);
         }
     }
     ways
