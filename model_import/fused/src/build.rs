@@ -10,9 +10,9 @@ use crate::layout::Layout;
 use crate::memory::{Lifetime, place};
 use crate::network::{Network, Stage};
 use crate::pack::Kernel;
-use crate::plan::{Activation, Operation, Plan, Shape};
+use crate::plan::{Activation, Layer, Operation, Plan, Shape};
 use crate::ranges::Ranges;
-use crate::steps::{Elements, Parts, Pooling, Softmax, Step, Value, convolution};
+use crate::steps::{Elements, Parts, Place, Pooling, Softmax, Step, Value, convolution};
 use crate::storage::{Stored, storage};
 use crate::weights::{self, Normalise, Weights};
 
@@ -31,7 +31,7 @@ pub(crate) fn network(
     }
     let table = normalise.table()?;
     let stored = storage(plan, &shapes, options.precision, ranges, &table)?;
-    let (values, bytes) = values(plan, &shapes, &stored);
+    let (values, early, bytes) = values(plan, &shapes, &stored, options.large);
     let kernels = |from, to| kernel::of(options.level, options.dots, from, to);
     let floats = kernels(Format::F32, Format::F32);
     let first = values[0];
@@ -92,6 +92,7 @@ pub(crate) fn network(
     Ok(Network {
         input: first,
         stages,
+        early,
         bytes,
         scratch: scratch.unwrap_or(0),
         kernels: kernels(first.format, first.format),
@@ -130,8 +131,14 @@ fn elements_of(table: &[Vec<f32>; 3], input: &Value) -> LevelTable {
         .map(|levels| levels.iter().map(|&number| element(number)).collect())
 }
 
-/// Where each value lies and what its numbers mean, and the bytes of one image's memory.
-fn values(plan: &Plan, shapes: &[Shape], stored: &[Stored]) -> (Vec<Value>, usize) {
+/// Where each value lies and what its numbers mean, how many layers take one image at a time, and
+/// the bytes of memory for any number of images and for each image.
+fn values(
+    plan: &Plan,
+    shapes: &[Shape],
+    stored: &[Stored],
+    large: usize,
+) -> (Vec<Value>, usize, [usize; 2]) {
     let halos = halos(plan, shapes.len());
     let layouts: Vec<Layout> = shapes
         .iter()
@@ -145,16 +152,64 @@ fn values(plan: &Plan, shapes: &[Shape], stored: &[Stored]) -> (Vec<Value>, usiz
             }
         })
         .collect();
-    let (starts, bytes) = place(&lifetimes(plan, &layouts));
-    let value = |((layout, start), stored): ((Layout, usize), &Stored)| Value {
-        start,
+    let early = early(plan, &layouts, large);
+    let (places, bytes) = places(&lifetimes(plan, &layouts), early);
+    let value = |((layout, place), stored): ((Layout, Place), &Stored)| Value {
+        place,
         layout,
         format: stored.format,
         quantum: stored.quantum,
         border: stored.quantum.zero as u8,
     };
-    let values = layouts.into_iter().zip(starts).zip(stored).map(value);
-    (values.collect(), bytes)
+    let values = layouts.into_iter().zip(places).zip(stored).map(value);
+    (values.collect(), early, bytes)
+}
+
+/// How many layers, from the first on, take one image at a time; see [`Options::large`].
+fn early(plan: &Plan, layouts: &[Layout], large: usize) -> usize {
+    let touched = |(index, layer): (usize, &Layer)| -> usize {
+        let read = reads(layer).map(|value| layouts[value].image());
+        read.sum::<usize>() + layouts[index + 1].image()
+    };
+    let layers = plan.layers.iter().enumerate();
+    let last = layers.map(touched).rposition(|bytes| bytes >= large);
+    last.map_or(0, |last| last + 1)
+}
+
+/// Where values start, given that the first `early` layers take one image at a time: what only they
+/// touch has room for one image, the rest for each.
+fn places(lifetimes: &[Lifetime], early: usize) -> (Vec<Place>, [usize; 2]) {
+    let last = lifetimes.len() - 1;
+    let is_early = |value: usize| value != last && lifetimes[value].last <= early && early > 0;
+    let of = |wanted: bool| -> (Vec<usize>, Vec<Lifetime>) {
+        let values = (0..lifetimes.len()).filter(|&value| is_early(value) == wanted);
+        values.map(|value| (value, lifetimes[value])).unzip()
+    };
+    let ((alone, first), (each, rest)) = (of(true), of(false));
+    let (starts, shared) = place(&first);
+    let alone = alone.into_iter().zip(starts).map(|(value, base)| {
+        let (start, next) = (0, 0);
+        (value, Place { base, start, next })
+    });
+    let (starts, own) = place(&rest);
+    let each = each.into_iter().zip(starts).map(|(value, start)| {
+        let (base, next) = (shared, lifetimes[value].bytes);
+        (value, Place { base, start, next })
+    });
+    let mut places: Vec<(usize, Place)> = alone.chain(each).collect();
+    places.sort_unstable_by_key(|&(value, _)| value);
+    let places = places.into_iter().map(|(_, place)| place);
+    (places.collect(), [shared, own])
+}
+
+/// The values that a layer reads.
+fn reads(layer: &Layer) -> impl Iterator<Item = usize> {
+    let other = match &layer.operation {
+        Operation::Convolution(convolution) => convolution.residual,
+        Operation::Add { other, .. } => Some(*other),
+        _ => None,
+    };
+    [Some(layer.input), other].into_iter().flatten()
 }
 
 /// The border of each value: as wide as the widest padding of the convolutions that read it.
@@ -182,12 +237,7 @@ fn lifetimes(plan: &Plan, layouts: &[Layout]) -> Vec<Lifetime> {
         })
         .collect();
     for (index, layer) in plan.layers.iter().enumerate() {
-        let other = match &layer.operation {
-            Operation::Convolution(convolution) => convolution.residual,
-            Operation::Add { other, .. } => Some(*other),
-            _ => None,
-        };
-        for value in [Some(layer.input), other].into_iter().flatten() {
+        for value in reads(layer) {
             lifetimes[value].last = index + 1;
         }
     }

@@ -18,7 +18,7 @@ use crate::memory::Block;
 use crate::network::{Network, Source};
 use crate::plan::{Plan, Shape};
 use crate::ranges::Ranges;
-use crate::steps::Value;
+use crate::steps::{Images, Value};
 use crate::threads::Pool;
 use crate::weights::{Normalise, Weights};
 use crate::winograd::Winograd;
@@ -45,6 +45,9 @@ pub struct Options {
     pub level: Level,
     /// Most images that a thread runs through the network together.
     pub images: usize,
+    /// A layer that reads and writes at least this many bytes for one image takes one at a time, and
+    /// so do the layers before it: of more, less would stay in the caches until it is read again.
+    pub large: usize,
     /// Whether pairs of bf16 and quads of 8-bit numbers are multiplied in one instruction, where the
     /// processor has it. Only tests and comparisons want it otherwise.
     pub dots: bool,
@@ -61,6 +64,8 @@ impl Options {
             threads,
             level: Level::detect(),
             images: 2,
+            // Two second-level caches of today.
+            large: 2 << 20,
             dots: true,
             winograd: Winograd::Auto,
         }
@@ -74,7 +79,7 @@ pub struct Engine {
     /// Memory of each thread, as large as has been needed; the first is also the shared one.
     memory: Vec<Block>,
     scratch: Vec<Block>,
-    /// Chunks taken so far, for each stage.
+    /// Chunks taken so far, for each pass and stage.
     taken: Vec<AtomicUsize>,
     clock: Clock,
     images: usize,
@@ -99,7 +104,9 @@ impl Engine {
         Ok(Self {
             memory: blocks(0),
             scratch: blocks(network.scratch),
-            taken: network.stages.iter().map(|_| AtomicUsize::new(0)).collect(),
+            taken: (0..passes(&network, images))
+                .map(|_| AtomicUsize::new(0))
+                .collect(),
             clock: Clock::new(network.stages.len()),
             network,
             pool,
@@ -169,7 +176,7 @@ impl Engine {
                     while let Some(chunk) = next(&taken, chunks) {
                         // SAFETY: each chunk is taken once, earlier stages are done, each thread
                         // has its own scratch.
-                        unsafe { stage.run(chunk, 1, memory.start(), scratch[thread].start()) };
+                        unsafe { stage.run(chunk, Images::all(1), memory.start(), scratch[thread].start()) };
                     }
                 });
                 show(index + 1, &stage.output);
@@ -222,8 +229,9 @@ impl Engine {
     /// Makes the memory of the first `threads` threads large enough for `images` images.
     fn reserve(&mut self, threads: usize, images: usize) {
         for block in &mut self.memory[..threads] {
-            if block.len() < self.network.bytes * images {
-                *block = Block::new(self.network.bytes * images);
+            let bytes = self.network.memory(images);
+            if block.len() < bytes {
+                *block = Block::new(bytes);
             }
         }
     }
@@ -268,23 +276,30 @@ impl Engine {
         for taken in taken {
             taken.store(0, Ordering::Relaxed);
         }
-        let fed = AtomicUsize::new(0);
+        let stages = network.stages.len();
         self.pool.run(&|thread| {
-            while let Some(image) = next(&fed, count) {
-                // SAFETY: each image is taken once; the memory holds `count` images.
-                unsafe { network.feed(source, first + image, (count, image), memory) };
-            }
-            barrier.wait();
-            let mut start = if thread == 0 { clock.start() } else { None };
-            for (index, (stage, taken)) in network.stages.iter().zip(taken).enumerate() {
-                let chunks = stage.chunks(count);
-                while let Some(chunk) = next(taken, chunks) {
-                    // SAFETY: each chunk is taken once, all threads have ended the stage before,
-                    // the memory holds `count` images, each thread has its own scratch.
-                    unsafe { stage.run(chunk, count, memory.start(), scratch[thread].start()) };
+            for (pass, taken) in network.passes(count).zip(taken.chunks(stages.max(1))) {
+                if thread == 0 {
+                    for image in pass.feed {
+                        // SAFETY: only this thread does it; the memory holds `count` images, and all
+                        // threads have ended the pass before.
+                        unsafe { network.feed(source, first + image, (count, image), memory) };
+                    }
                 }
                 barrier.wait();
-                clock.lap(index, &mut start, threads);
+                let mut start = if thread == 0 { clock.start() } else { None };
+                for index in pass.stages {
+                    let stage = &network.stages[index];
+                    let chunks = stage.chunks(pass.images.count);
+                    while let Some(chunk) = next(&taken[index], chunks) {
+                        let (memory, scratch) = (memory.start(), scratch[thread].start());
+                        // SAFETY: each chunk is taken once, all threads have ended the stage
+                        // before, the memory holds `count` images, each thread has its own scratch.
+                        unsafe { stage.run(chunk, pass.images, memory, scratch) };
+                    }
+                    barrier.wait();
+                    clock.lap(index, &mut start, threads);
+                }
             }
         });
     }
@@ -301,18 +316,22 @@ impl Engine {
         self.pool.run(&|thread| {
             let (memory, scratch) = (&memory[thread], &scratch[thread]);
             while let Some(turn) = next(&taken, turns) {
-                for image in 0..count {
-                    let index = first + turn * count + image;
-                    // SAFETY: the memory is this thread's own and holds `count` images.
-                    unsafe { network.feed(source, index, (count, image), memory) };
-                }
-                let mut start = clock.start();
-                for (index, stage) in network.stages.iter().enumerate() {
-                    for chunk in 0..stage.chunks(count) {
-                        // SAFETY: as above, and stages and chunks run one by one.
-                        unsafe { stage.run(chunk, count, memory.start(), scratch.start()) };
+                for pass in network.passes(count) {
+                    for image in pass.feed {
+                        let index = first + turn * count + image;
+                        // SAFETY: the memory is this thread's own and holds `count` images.
+                        unsafe { network.feed(source, index, (count, image), memory) };
                     }
-                    clock.lap(index, &mut start, 1);
+                    let mut start = clock.start();
+                    for index in pass.stages {
+                        let stage = &network.stages[index];
+                        for chunk in 0..stage.chunks(pass.images.count) {
+                            let (memory, scratch) = (memory.start(), scratch.start());
+                            // SAFETY: as above, and stages and chunks run one by one.
+                            unsafe { stage.run(chunk, pass.images, memory, scratch) };
+                        }
+                        clock.lap(index, &mut start, 1);
+                    }
                 }
                 for image in 0..count {
                     // SAFETY: each turn is taken once, and its scores are written by it alone.
@@ -324,6 +343,11 @@ impl Engine {
             }
         });
     }
+}
+
+/// Counters for the stages of every pass over up to `images` images.
+fn passes(network: &Network, images: usize) -> usize {
+    network.stages.len().max(1) * (images + 1)
 }
 
 /// Scores that threads write, each its own part.

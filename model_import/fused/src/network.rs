@@ -2,10 +2,12 @@
 //!
 //! Must not know: threads, how images are shared between them.
 
+use std::ops::Range;
+
 use crate::element::Format;
 use crate::kernel::{Codec, Kernels, LevelTable};
 use crate::memory::Block;
-use crate::steps::{Step, Value};
+use crate::steps::{Images, Step, Value};
 
 /// A step, with the value that it writes.
 pub(crate) struct Stage {
@@ -29,11 +31,11 @@ impl Stage {
     pub(crate) unsafe fn run(
         &self,
         chunk: usize,
-        images: usize,
+        images: Images,
         memory: *mut u8,
         scratch: *mut u8,
     ) {
-        let own = self.step.chunks(images);
+        let own = self.step.chunks(images.count);
         // SAFETY: the caller's promise; no chunk of the step writes the border.
         unsafe {
             if chunk < own {
@@ -49,8 +51,11 @@ impl Stage {
 pub(crate) struct Network {
     pub(crate) input: Value,
     pub(crate) stages: Vec<Stage>,
-    /// Bytes of memory for one image.
-    pub(crate) bytes: usize,
+    /// How many stages, from the first on, take one image at a time: what they read and write of
+    /// more would not stay in the caches until it is read again.
+    pub(crate) early: usize,
+    /// Bytes of memory for any number of images, and for each image.
+    pub(crate) bytes: [usize; 2],
     pub(crate) scratch: usize,
     /// Those of the input's format, and those of f32.
     pub(crate) kernels: &'static Kernels,
@@ -66,13 +71,43 @@ pub(crate) enum Source<'a> {
     Floats(&'a [f32]),
 }
 
+/// Images to feed, then stages to run for images.
+pub(crate) struct Pass {
+    pub(crate) feed: Range<usize>,
+    pub(crate) images: Images,
+    pub(crate) stages: Range<usize>,
+}
+
 impl Network {
+    /// What is to be done for all of so many images, in order.
+    pub(crate) fn passes(&self, count: usize) -> impl Iterator<Item = Pass> + use<> {
+        let (early, stages) = (self.early, self.stages.len());
+        let images = Images::all(count);
+        let one = move |image| Pass {
+            feed: image..image + 1,
+            images: images.one(image),
+            stages: 0..early,
+        };
+        let last = Pass {
+            feed: 0..if early == 0 { count } else { 0 },
+            images,
+            stages: early..stages,
+        };
+        let alone = if early == 0 { 0..0 } else { 0..count };
+        alone.map(one).chain([last])
+    }
+
+    /// Bytes of memory for so many images.
+    pub(crate) const fn memory(&self, images: usize) -> usize {
+        self.bytes[0] + self.bytes[1] * images
+    }
+
     pub(crate) fn output(&self) -> &Value {
         let last = self.stages.last().map(|stage| &stage.output);
         last.unwrap_or(&self.input)
     }
 
-    /// Writes image `index` of `source` as image `image` of `images`.
+    /// Writes image `index` of `source` as image `image` of a memory for `images`.
     ///
     /// # Safety
     /// `memory` holds `images` images; no other thread touches this one.
@@ -83,17 +118,18 @@ impl Network {
         (images, image): (usize, usize),
         memory: &Block,
     ) {
+        let at = (Images::all(images), image);
         let shape = self.input.layout.shape;
         let (elements, row) = (shape.elements(), shape.width * shape.channels);
         debug_assert!(
-            images * self.bytes <= memory.len(),
+            self.memory(images) <= memory.len(),
             "memory for {images} images"
         );
         // SAFETY: the caller's promise; a row of the source is a row of the value.
         unsafe {
             for y in 0..shape.height {
                 let codec = Codec {
-                    value: self.input.image(memory.start(), (images, image), [y, 0]),
+                    value: self.input.image(memory.start(), at, [y, 0]),
                     channels: shape.channels,
                 };
                 let start = index * elements + y * row;
@@ -107,7 +143,7 @@ impl Network {
                     }
                 }
             }
-            self.input.clear_border(memory.start(), (images, image));
+            self.input.clear_border(memory.start(), at);
         }
     }
 
@@ -122,6 +158,7 @@ impl Network {
         memory: &Block,
         numbers: &mut [f32],
     ) {
+        let at = (Images::all(images), image);
         let shape = value.layout.shape;
         let kernels = match value.format {
             Format::F32 => self.floats,
@@ -132,7 +169,7 @@ impl Network {
             // SAFETY: the caller's promise; the row is one of the value's.
             unsafe {
                 let codec = Codec {
-                    value: value.image(memory.start(), (images, image), [y, 0]),
+                    value: value.image(memory.start(), at, [y, 0]),
                     channels: shape.channels,
                 };
                 (kernels.decode)(&codec, row);

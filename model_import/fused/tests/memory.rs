@@ -8,7 +8,7 @@ mod naive;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fused::Precision;
+use fused::{Options, Precision};
 use naive::{engine_of, network, pixels, ranges, ways};
 
 /// Counts allocations, and puts each block of the engine's, which alone ask for the alignment of a
@@ -82,7 +82,8 @@ fn a_second_pass_allocates_nothing_and_no_pass_leaves_its_blocks() {
     let ranges = ranges(&plan, &weights, &pixels);
     let precisions = [Precision::F32, Precision::Bf16, Precision::Int8];
     for way in precisions.into_iter().flat_map(ways) {
-        for threads in 1..4 {
+        for (threads, large) in [(1, 40_000), (2, usize::MAX), (2, 40_000), (3, 0)] {
+            let way = Options { large, ..way };
             let mut engine = engine_of(&plan, &weights, &ranges, &way, threads);
             let mut scores = Vec::with_capacity(7 * 10);
             for images in [1, 2, 7] {

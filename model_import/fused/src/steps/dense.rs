@@ -2,7 +2,7 @@
 //!
 //! A chunk is a block of tiles times a group of panels. Must not know: other layers, threads.
 
-use super::{Parts, Step, Value};
+use super::{Images, Parts, Step, Value};
 use crate::convolution::{Layouts, Tile, Tiling, Walk};
 use crate::kernel::{self, Kernels};
 use crate::numbers::Numbers;
@@ -159,9 +159,9 @@ impl Step for Dense {
         blocking.blocks * blocking.groups
     }
 
-    unsafe fn run(&self, chunk: usize, images: usize, memory: *mut u8, _: *mut u8) {
-        let blocking = self.blocking(images);
-        let (list, repeat) = self.tiling.tiles(images);
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
+        let blocking = self.blocking(images.count);
+        let (list, repeat) = self.tiling.tiles(images.count);
         let (block, group) = (chunk % blocking.blocks, chunk / blocking.blocks);
         let panels = &self.numbers.panels.panels;
         let first = group * blocking.panels;
@@ -185,7 +185,7 @@ impl Dense {
         &self,
         tile: &Tile,
         panels: &[Panel],
-        (images, image): (usize, usize),
+        (images, image): (Images, usize),
         memory: *mut u8,
     ) {
         let start = |value: &Value| memory.wrapping_add(value.offset(images, image));

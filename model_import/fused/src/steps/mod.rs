@@ -18,6 +18,36 @@ pub(crate) use dense::Dense;
 pub(crate) use rows::{Elements, Grouped, Pooling, Softmax};
 pub(crate) use winograd::Transformed;
 
+/// Images that go through a step together: `count` of those that the memory holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Images {
+    /// How many images the memory holds.
+    pub(crate) all: usize,
+    /// The first of these.
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+}
+
+impl Images {
+    /// All images of a memory that holds so many.
+    pub(crate) const fn all(all: usize) -> Self {
+        Self {
+            all,
+            first: 0,
+            count: all,
+        }
+    }
+
+    /// One of these.
+    pub(crate) const fn one(self, image: usize) -> Self {
+        Self {
+            first: self.first + image,
+            count: 1,
+            ..self
+        }
+    }
+}
+
 /// One layer, ready to run.
 pub(crate) trait Step: Send + Sync {
     /// Into how many chunks the work for so many images falls.
@@ -31,19 +61,28 @@ pub(crate) trait Step: Send + Sync {
     /// Runs one chunk.
     ///
     /// # Safety
-    /// `chunk` is less than `chunks(images)`; `memory` reaches over the values of `images` images;
+    /// `chunk` is less than `chunks(images.count)`; `memory` reaches over the values of its images;
     /// `scratch` over `scratch()` bytes, aligned to a line, that no other thread uses; the values
     /// that the step reads are written; no other thread runs this chunk or touches what the chunk
     /// writes: chunks of one step write different bytes.
-    unsafe fn run(&self, chunk: usize, images: usize, memory: *mut u8, scratch: *mut u8);
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, scratch: *mut u8);
+}
+
+/// Where a value starts in memory, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// What lies before, however many images the memory holds.
+    pub(crate) base: usize,
+    /// What lies before for each image.
+    pub(crate) start: usize,
+    /// From one image's to the next's: 0 where there is room for one, which is used in turn.
+    pub(crate) next: usize,
 }
 
 /// Where a value is and what its numbers mean.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Value {
-    /// Where it starts in the memory of one image. The memory of `n` images is the same plan with
-    /// every number times `n`.
-    pub(crate) start: usize,
+    pub(crate) place: Place,
     pub(crate) layout: Layout,
     pub(crate) format: Format,
     pub(crate) quantum: Quantum,
@@ -53,8 +92,9 @@ pub(crate) struct Value {
 
 impl Value {
     /// Where image `image` of `images` starts.
-    pub(crate) const fn offset(&self, images: usize, image: usize) -> usize {
-        self.start * images + image * self.layout.image()
+    pub(crate) const fn offset(&self, images: Images, image: usize) -> usize {
+        let Place { base, start, next } = self.place;
+        base + start * images.all + (images.first + image) * next
     }
 
     /// Image `image` of `images`, from pixel (`y`, `x`) inside the border.
@@ -64,7 +104,7 @@ impl Value {
     pub(crate) unsafe fn image(
         &self,
         memory: *mut u8,
-        (images, image): (usize, usize),
+        (images, image): (Images, usize),
         [y, x]: [usize; 2],
     ) -> Image {
         let at = self.offset(images, image) + self.layout.at(y, x, [0, 0]);
@@ -82,7 +122,7 @@ impl Value {
     ///
     /// # Safety
     /// `memory` reaches over the values of `images` images, and no other thread touches the border.
-    pub(crate) unsafe fn clear_border(&self, memory: *mut u8, (images, image): (usize, usize)) {
+    pub(crate) unsafe fn clear_border(&self, memory: *mut u8, (images, image): (Images, usize)) {
         for (start, length) in self.layout.border() {
             // SAFETY: the run is inside the value, and the caller's promise.
             unsafe {

@@ -3,7 +3,7 @@
 //!
 //! Must not know: other layers, threads.
 
-use super::{Parts, Step, Value};
+use super::{Images, Parts, Step, Value};
 use crate::convolution::Walk;
 use crate::element::{Format, Rule};
 use crate::kernel::{self, Channels, Elementwise, Image, Kernels, PoolRow};
@@ -29,7 +29,7 @@ impl Step for Pooling {
         images * self.output.layout.shape.height
     }
 
-    unsafe fn run(&self, chunk: usize, images: usize, memory: *mut u8, _: *mut u8) {
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
         let (image, y) = row(&self.output, chunk);
         let Pool {
             kernel,
@@ -75,7 +75,7 @@ impl Step for Elements {
         images * self.output.layout.shape.height
     }
 
-    unsafe fn run(&self, chunk: usize, images: usize, memory: *mut u8, _: *mut u8) {
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
         let (image, y) = row(&self.output, chunk);
         // SAFETY: the caller's promise; the row is one of each value's.
         unsafe {
@@ -103,7 +103,7 @@ impl Step for Softmax {
         images
     }
 
-    unsafe fn run(&self, chunk: usize, images: usize, memory: *mut u8, _: *mut u8) {
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
         // SAFETY: the caller's promise; both values have these channels.
         unsafe {
             (self.kernels.softmax)(&Channels {
@@ -207,7 +207,7 @@ impl Step for Grouped {
         images * self.output.layout.shape.height
     }
 
-    unsafe fn run(&self, chunk: usize, images: usize, memory: *mut u8, _: *mut u8) {
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
         let (image, y) = row(&self.output, chunk);
         let layout = self.input.layout;
         let first = layout.at(y * self.walk.stride[0], 0, self.walk.before);

@@ -5,7 +5,7 @@
 //! at all points; then, panel by panel, it multiplies them, a convolution of one pixel at a time at
 //! each point, and makes outputs of the products. Must not know: other layers, threads.
 
-use super::{Parts, Step, Value};
+use super::{Images, Parts, Step, Value};
 use crate::element::Rule;
 use crate::kernel::{self, Gather, Image, Kernels, Scatter, Transforms};
 use crate::layout::CHANNELS;
@@ -169,10 +169,10 @@ impl Step for Transformed {
         self.blockings.iter().map(bytes).max().unwrap_or(0)
     }
 
-    unsafe fn run(&self, chunk: usize, images: usize, memory: *mut u8, scratch: *mut u8) {
-        let blocking = &self.blockings[images - 1];
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, scratch: *mut u8) {
+        let blocking = &self.blockings[images.count - 1];
         let (block, share) = (chunk / blocking.shares, chunk % blocking.shares);
-        let count = images * self.squares[0] * self.squares[1];
+        let count = images.count * self.squares[0] * self.squares[1];
         let first = block * blocking.squares;
         let squares = first..(first + blocking.squares).min(count);
         let panels = self.panels.panels.chunks(blocking.panels).nth(share);
@@ -202,7 +202,7 @@ impl Transformed {
     unsafe fn gather(
         &self,
         square: usize,
-        (images, memory): (usize, *mut u8),
+        (images, memory): (Images, *mut u8),
         planes: &Planes,
         index: usize,
     ) {
@@ -273,7 +273,7 @@ impl Transformed {
         &self,
         square: usize,
         panel: &Panel,
-        (images, memory): (usize, *mut u8),
+        (images, memory): (Images, *mut u8),
         planes: &Planes,
         index: usize,
     ) {

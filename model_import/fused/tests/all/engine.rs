@@ -25,7 +25,9 @@ fn a_batch_gives_what_single_images_give() {
     let ranges = ranges(&plan, &weights, &pixels);
     let precisions = [Precision::F32, Precision::Bf16, Precision::Int8];
     for way in precisions.into_iter().flat_map(ways) {
-        for threads in 1..4 {
+        // All layers take one image at a time, some do, none does.
+        for (threads, large) in [(1, 40_000), (2, usize::MAX), (2, 40_000), (3, 0)] {
+            let way = Options { large, ..way };
             let mut engine = engine_of(&plan, &weights, &ranges, &way, threads);
             let (mut all, mut one) = (Vec::new(), Vec::new());
             engine.run_levels(&pixels, &mut all).unwrap();
