@@ -57,9 +57,7 @@ pub(crate) fn network(
                     transforms: kernel::transforms(options.level, input.format),
                     floats,
                     winograd: options.winograd,
-                    pairs: input.format == Format::Bf16
-                        && options.dots
-                        && options.level.has_bf16(),
+                    pairs: input.format == Format::Bf16 && options.dots && options.level.has_bf16(),
                 })
             }
             Operation::MaxPool(pool) => Box::new(Pooling {

@@ -176,7 +176,14 @@ impl Engine {
                     while let Some(chunk) = next(&taken, chunks) {
                         // SAFETY: each chunk is taken once, earlier stages are done, each thread
                         // has its own scratch.
-                        unsafe { stage.run(chunk, Images::all(1), memory.start(), scratch[thread].start()) };
+                        unsafe {
+                            stage.run(
+                                chunk,
+                                Images::all(1),
+                                memory.start(),
+                                scratch[thread].start(),
+                            )
+                        };
                     }
                 });
                 show(index + 1, &stage.output);

@@ -165,8 +165,14 @@ mod tests {
         let input = Layout::input(shape, 1, [0; 4]);
         let mut packed = pack(&kernel, (&input, 3), 16, |_, weight| weight as i8);
         let bytes = packed.weights.elements_mut::<i8>();
-        let first: Vec<i8> = bytes.chunks(64).flat_map(|group| group[..4].to_vec()).collect();
-        let rows = [[1, 7, 13, 2, 8, 14, 3, 9, 15], [4, 10, 16, 5, 11, 17, 6, 12, 18]];
+        let first: Vec<i8> = bytes
+            .chunks(64)
+            .flat_map(|group| group[..4].to_vec())
+            .collect();
+        let rows = [
+            [1, 7, 13, 2, 8, 14, 3, 9, 15],
+            [4, 10, 16, 5, 11, 17, 6, 12, 18],
+        ];
         let padded = rows.map(|row| [&row[..], &[0; 3]].concat()).concat();
         assert_eq!(first, padded);
     }

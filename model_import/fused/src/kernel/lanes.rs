@@ -274,8 +274,22 @@ mod tests {
     /// Numbers of every kind, many between two of bf16, some half way.
     fn numbers() -> Vec<f32> {
         let mut random = fastrand::Rng::with_seed(3);
-        let special = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, f32::MAX];
-        let bits = [0x7fff_ffff, 0xffff_ffff, 0x7f80_0001, 0x3f80_8000, 0x3f81_8000, 1];
+        let special = [
+            0.0,
+            -0.0,
+            f32::INFINITY,
+            f32::NEG_INFINITY,
+            f32::NAN,
+            f32::MAX,
+        ];
+        let bits = [
+            0x7fff_ffff,
+            0xffff_ffff,
+            0x7f80_0001,
+            0x3f80_8000,
+            0x3f81_8000,
+            1,
+        ];
         let special = special.into_iter().chain(bits.map(f32::from_bits));
         let halves = (0..500).map(|n: u32| f32::from_bits((n * 77_777) << 16 | 0x8000));
         let any = (0..1500).map(|_| f32::from_bits(random.u32(..)));
@@ -291,7 +305,8 @@ mod tests {
             // SAFETY: the caller found that the processor has the instructions; `COUNT` numbers
             // are left.
             unsafe {
-                V::load(all[start..].as_ptr().cast()).store_bf16(written[start..].as_mut_ptr().cast());
+                V::load(all[start..].as_ptr().cast())
+                    .store_bf16(written[start..].as_mut_ptr().cast());
                 V::load_bf16(written[start..].as_ptr().cast())
                     .store(read[start..].as_mut_ptr().cast());
             }

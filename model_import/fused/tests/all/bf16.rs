@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use crate::naive::{self, Named, close, engine_of, observed, ways};
+use crate::naive::{self, Named, close, engine_of, is_real, observed, ways};
 use crate::plans;
 use fused::{Operation, Plan, Precision, Ranges};
 
@@ -12,12 +12,14 @@ fn rounded(number: f32) -> f32 {
     f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
 }
 
-/// The weights as they are stored: those of grouped convolutions stay as they are, and so do biases.
+/// The weights as they are stored: those of grouped convolutions and of floats stay as they are, and
+/// so do biases.
 fn stored(plan: &Plan, weights: &Named) -> Named {
     let mut stored = weights.clone();
     for layer in &plan.layers {
         if let Operation::Convolution(convolution) = &layer.operation
             && convolution.groups == 1
+            && !is_real(plan, layer.input)
         {
             let numbers = &mut stored.get_mut(&convolution.weights).unwrap().1;
             numbers
@@ -42,8 +44,7 @@ fn check(plan: &Plan, weights: &Named, pixels: &[u8]) {
             let values: Vec<Vec<f64>> = image.iter().map(wide).collect();
             for index in 0..plan.layers.len() {
                 let expected = naive::layer(plan, &stored, index, &values);
-                let is_real = index + 1 == plan.layers.len()
-                    || plan.layers[index + 1].operation == Operation::Softmax;
+                let is_real = is_real(plan, index + 1);
                 let tolerance = if is_real { 2e-5 } else { 1.01 / 256.0 };
                 let what = format!("{way:?} layer {index} of {plan:?}");
                 close(&image[index + 1], &expected, tolerance, &what);

@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use crate::naive::{Named, PLAIN, tap};
+use crate::naive::{Named, PLAIN, is_real, tap};
 use fused::{
     Activation, Convolution, Layer, Operation, Plan, Pool, Range, Ranges, Shape, WeightLayout,
 };
@@ -61,7 +61,6 @@ impl Meaning {
 
 /// What the numbers of every value are.
 pub(crate) fn meanings(plan: &Plan, ranges: &Ranges) -> Vec<Meaning> {
-    let last = plan.layers.len();
     let levels = |channel: usize| {
         [0.0, 255.0].map(|level: f32| level * PLAIN.factor[channel] - PLAIN.offset[channel])
     };
@@ -69,9 +68,8 @@ pub(crate) fn meanings(plan: &Plan, ranges: &Ranges) -> Vec<Meaning> {
     let fold = |first, join: fn(f32, f32) -> f32| ends.iter().flatten().copied().fold(first, join);
     let mut meanings = vec![Meaning::of_range(fold(0.0, f32::min), fold(0.0, f32::max))];
     for (index, layer) in plan.layers.iter().enumerate() {
-        let next = plan.layers.get(index + 1).map(|layer| &layer.operation);
         meanings.push(match layer.operation {
-            _ if index + 1 == last || next == Some(&Operation::Softmax) => Meaning { bytes: None },
+            _ if is_real(plan, index + 1) => Meaning { bytes: None },
             Operation::MaxPool(_) => meanings[layer.input],
             _ => {
                 let Range { low, high } = ranges.values[index + 1];

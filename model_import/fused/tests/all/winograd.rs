@@ -74,7 +74,12 @@ fn every_plan(precision: Precision, tolerance: f64) {
             options.threads = random.usize(1..5);
             options.images = random.usize(1..5);
             let found = found(&plan, &weights, &images, &options);
-            close(&found, &expected, tolerance, &format!("{options:?} {plan:?}"));
+            close(
+                &found,
+                &expected,
+                tolerance,
+                &format!("{options:?} {plan:?}"),
+            );
         }
     }
 }
