@@ -44,11 +44,18 @@ impl<'a> Kernel<'a> {
 }
 
 impl Kernel<'_> {
-    /// All weights of an output channel.
+    /// All weights of an output channel, in the order in which they are stored.
     pub(crate) fn of(&self, output: usize) -> impl Iterator<Item = f32> {
-        let [height, width] = self.size;
-        let taps = (0..height * width).map(move |tap| [tap / width, tap % width]);
-        taps.flat_map(move |tap| (0..self.inputs).map(move |input| self.at(output, input, tap)))
+        let count = self.inputs * self.size[0] * self.size[1];
+        let (start, step) = match self.layout {
+            WeightLayout::Oihw => (output * count, 1),
+            WeightLayout::Io => (output, self.outputs),
+        };
+        self.numbers[start..]
+            .iter()
+            .step_by(step)
+            .take(count)
+            .copied()
     }
 }
 
@@ -63,7 +70,8 @@ pub(crate) struct Panel {
     pub(crate) channels: usize,
 }
 
-/// All panels of a convolution.
+/// All panels of a convolution. They are equal if their bytes and their order are.
+#[derive(PartialEq)]
 pub(crate) struct Panels {
     pub(crate) weights: Block,
     pub(crate) panels: Vec<Panel>,
@@ -165,8 +173,14 @@ mod tests {
         let input = Layout::input(shape, 1, [0; 4]);
         let mut packed = pack(&kernel, (&input, 3), 16, |_, weight| weight as i8);
         let bytes = packed.weights.elements_mut::<i8>();
-        let first: Vec<i8> = bytes.chunks(64).flat_map(|group| group[..4].to_vec()).collect();
-        let rows = [[1, 7, 13, 2, 8, 14, 3, 9, 15], [4, 10, 16, 5, 11, 17, 6, 12, 18]];
+        let first: Vec<i8> = bytes
+            .chunks(64)
+            .flat_map(|group| group[..4].to_vec())
+            .collect();
+        let rows = [
+            [1, 7, 13, 2, 8, 14, 3, 9, 15],
+            [4, 10, 16, 5, 11, 17, 6, 12, 18],
+        ];
         let padded = rows.map(|row| [&row[..], &[0; 3]].concat()).concat();
         assert_eq!(first, padded);
     }
