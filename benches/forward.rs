@@ -47,6 +47,7 @@ fn classifier() -> Classifier {
         precision: decision.precision,
         ranges: decision.ranges.as_ref(),
         threads: given("BEAGLE_THREADS").map(|count| count.parse().expect("a number of threads")),
+        ..Options::default()
     };
     Classifier::load_with(&model, &profile, &record, &found.device, &options)
         .expect("the weights fit")

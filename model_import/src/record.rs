@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use burn_pack::{DType, Reader, Writer};
+use burn_pack::{DType, Reader, Tensor, Writer};
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
@@ -48,10 +48,60 @@ pub fn canonical(from: &Path, to: &Path) -> Result<(), RecordError> {
     written.map_err(|reason| damaged(to, &reason))
 }
 
-fn damaged(path: &Path, reason: &burn_pack::Error) -> RecordError {
+fn damaged(path: &Path, reason: &impl ToString) -> RecordError {
     RecordError::NotARecord {
         path: path.display().to_string(),
         reason: reason.to_string(),
+    }
+}
+
+/// A record whose tensors are read when they are asked for, so that they need not be in memory
+/// together.
+pub struct Record {
+    path: PathBuf,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Record {
+    /// Reads what tensors there are, but none of them.
+    ///
+    /// # Errors
+    /// [`RecordError::NotARecord`] when the file is missing, cut short or something else.
+    pub fn open(path: &Path) -> Result<Self, RecordError> {
+        let reader = Reader::from_file(path).map_err(|reason| damaged(path, &reason))?;
+        let tensors = reader.into_tensors();
+        let tensors = tensors.map_err(|reason| damaged(path, &reason))?;
+        let floats = tensors.into_iter().filter(|t| t.dtype == DType::F32);
+        Ok(Self {
+            path: path.to_owned(),
+            tensors: floats.map(|t| (t.name.clone(), t)).collect(),
+        })
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the float32 tensor of that name, if there is one.
+    ///
+    /// # Errors
+    /// [`RecordError::NotARecord`] when the file can be read no more.
+    pub fn read(&self, name: &str) -> Result<Option<Stored>, RecordError> {
+        let Some(tensor) = self.tensors.get(name) else {
+            return Ok(None);
+        };
+        // A copy, or the record would keep what it has read.
+        let bytes = tensor.to_bytes();
+        let bytes = bytes.map_err(|reason| damaged(&self.path, &reason))?;
+        let bytes = bytes.read(Default::default());
+        let bytes = bytes.map_err(|reason| damaged(&self.path, &reason))?;
+        let (words, _) = bytes.as_chunks::<4>();
+        Ok(Some(Stored {
+            shape: tensor.shape.to_vec(),
+            data: words.iter().map(|word| f32::from_le_bytes(*word)).collect(),
+        }))
     }
 }
 
@@ -73,27 +123,14 @@ impl Tensors {
     /// # Errors
     /// [`RecordError::NotARecord`] when the file is missing, damaged or something else.
     pub fn read(path: &Path) -> Result<Self, RecordError> {
-        let reader = Reader::from_file(path).map_err(|reason| damaged(path, &reason))?;
-        let tensors = reader.into_tensors();
+        let record = Record::open(path)?;
         let mut read = BTreeMap::new();
-        for tensor in tensors.map_err(|reason| damaged(path, &reason))? {
-            if tensor.dtype != DType::F32 {
-                continue;
+        for name in record.tensors.keys() {
+            if let Some(stored) = record.read(name)? {
+                read.insert(name.clone(), stored);
             }
-            let (name, shape) = (tensor.name.clone(), tensor.shape.to_vec());
-            let bytes = tensor.into_bytes();
-            let bytes = bytes.map_err(|reason| damaged(path, &reason))?;
-            let (words, _) = bytes.as_chunks::<4>();
-            let data = words.iter().map(|word| f32::from_le_bytes(*word)).collect();
-            read.insert(name, Stored { shape, data });
         }
         Ok(Self(read))
-    }
-
-    /// The tensor of that name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Stored> {
-        self.0.get(name)
     }
 
     /// Every tensor with its name.
@@ -134,4 +171,56 @@ fn hash(path: &Path) -> std::io::Result<String> {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(folder: &Path) -> PathBuf {
+        let path = folder.join("record.bpk");
+        let tensor = |name: &str, dtype, shape: &[usize], bytes: Vec<u8>| {
+            let bytes = burn::tensor::Bytes::from_bytes_vec(bytes);
+            Tensor::new(name.to_owned(), dtype, shape, Some(7), bytes)
+        };
+        let floats = [1.0_f32, -2.5, 0.0, 4.0].map(f32::to_le_bytes).concat();
+        let tensors = vec![
+            tensor("weight", DType::F32, &[2, 2], floats),
+            tensor("steps", DType::I64, &[1], vec![0; 8]),
+        ];
+        Writer::new(tensors).write_to_file(&path).expect("written");
+        path
+    }
+
+    #[test]
+    fn a_tensor_is_read_when_it_is_asked_for_and_not_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = written(folder.path());
+        let record = Record::open(&path).expect("a record");
+        for _ in 0..2 {
+            let read = record.read("weight").expect("readable").expect("there");
+            assert_eq!(
+                (read.shape, read.data),
+                (vec![2, 2], vec![1.0, -2.5, 0.0, 4.0])
+            );
+        }
+        for absent in ["steps", "bias"] {
+            assert!(record.read(absent).expect("readable").is_none(), "{absent}");
+        }
+        std::fs::remove_file(&path).expect("removed");
+        let error = record.read("weight").err().expect("gone").to_string();
+        assert!(error.contains("record.bpk"), "{error}");
+    }
+
+    #[test]
+    fn a_record_that_is_cut_short_is_not_opened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = written(folder.path());
+        let bytes = std::fs::read(&path).expect("readable");
+        for end in [0, 20, bytes.len() / 2, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..end]).expect("writable");
+            let error = Record::open(&path).err().expect("damaged").to_string();
+            assert!(error.contains("record.bpk"), "{end}: {error}");
+        }
+    }
 }

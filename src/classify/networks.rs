@@ -100,7 +100,14 @@ impl Plan {
                 Some(lane) => lane,
                 None => {
                     let model = registry::model(&profile.model)?;
-                    let record = provision::record(&model, fetcher)?;
+                    // A record is hashed when it is asked for: once is enough.
+                    let same = |lane: &&LanePlan| {
+                        lane.model.manifest.record_sha256 == model.manifest.record_sha256
+                    };
+                    let record = match lanes.iter().find(same) {
+                        Some(lane) => lane.record.clone(),
+                        None => provision::record(&model, fetcher)?,
+                    };
                     lanes.push(LanePlan {
                         model,
                         profile: profile.clone(),
@@ -129,8 +136,9 @@ impl Plan {
         self.lanes.len()
     }
 
-    /// Loads every network on a device, and runs each once at every batch size that will be used,
-    /// so that no caller pays for it.
+    /// Loads every network on a device and runs each once, so that no caller pays for what happens
+    /// then: at every batch size that will be used, where each is compiled and tuned for; a fused
+    /// network at those that have it ask for all of its memory.
     ///
     /// # Errors
     /// [`NetworksError`] when weights do not fit or a first run fails.
@@ -138,6 +146,10 @@ impl Plan {
         let sizes = sizes(found.backend, running.max_batch);
         let mut decisions = Vec::with_capacity(self.lanes.len());
         let mut lanes = Vec::with_capacity(self.lanes.len());
+        // One batch runs at a time, so all networks of a device can share.
+        let can_fuse = |lane: &LanePlan| Classifier::can_fuse(&lane.model, &found.device);
+        let fused = self.lanes.iter().any(can_fuse);
+        let crew = fused.then(|| Classifier::crew(running.threads));
         for lane in &self.lanes {
             let LanePlan {
                 model,
@@ -149,7 +161,7 @@ impl Plan {
             let options = Options {
                 precision: decision.precision,
                 ranges: decision.ranges.as_ref(),
-                threads: running.threads,
+                crew: crew.as_ref(),
                 ..Options::default()
             };
             let classifier = Classifier::load_with(model, profile, record, device, &options)?;
@@ -162,10 +174,12 @@ impl Plan {
             sizes,
             fill: is_gpu(found.backend),
         };
-        for images in networks.sizes.clone() {
-            for lane in 0..networks.lanes.len() {
-                let pixels = vec![127; networks.lanes[lane].image_bytes() * images];
-                let ran = networks.probabilities(lane, pixels);
+        for lane in 0..networks.lanes.len() {
+            let classifier = &networks.lanes[lane];
+            let sizes = classifier.warm_up(running.max_batch);
+            let image = classifier.image_bytes();
+            for images in sizes.unwrap_or_else(|| networks.sizes.clone()) {
+                let ran = networks.probabilities(lane, vec![127; image * images]);
                 ran.map_err(|reason| NetworksError::Warm {
                     device: found.to_string(),
                     images,
@@ -177,8 +191,9 @@ impl Plan {
     }
 }
 
-/// Batch sizes that a device is warmed for. GPUs compile and tune for each size, so theirs are
-/// few: powers of two, to which batches are filled up. The processor takes any size as it comes.
+/// Batch sizes that a device is warmed for where networks are not fused. GPUs compile and tune for
+/// each size, so theirs are few: powers of two, to which batches are filled up. The processor takes
+/// any size as it comes.
 fn sizes(backend: Backend, max_batch: usize) -> Vec<usize> {
     if !is_gpu(backend) {
         return if max_batch > 1 {

@@ -3,6 +3,8 @@
 mod command;
 mod golden;
 mod precision;
+#[cfg(target_os = "linux")]
+mod resident;
 mod samples;
 
 use std::ffi::OsStr;

@@ -12,11 +12,13 @@ use crate::network::{Network, Stage};
 use crate::pack::Kernel;
 use crate::plan::{Activation, Layer, Operation, Plan, Shape};
 use crate::ranges::Ranges;
+use crate::shelf::Shelf;
 use crate::steps::{Elements, Parts, Place, Pooling, Softmax, Step, Value, convolution};
 use crate::storage::{Stored, storage};
 use crate::weights::{self, Normalise, Weights};
 
-/// Builds the network for up to `images` images together.
+/// Builds the network for up to `images` images together. Weights that are on the shelf are taken
+/// from it.
 pub(crate) fn network(
     plan: &Plan,
     weights: &dyn Weights,
@@ -24,6 +26,7 @@ pub(crate) fn network(
     ranges: Option<&Ranges>,
     options: &Options,
     images: usize,
+    shelf: &mut Shelf,
 ) -> Result<Network, EngineError> {
     let shapes = plan.shapes()?;
     if !options.level.is_available() {
@@ -39,7 +42,7 @@ pub(crate) fn network(
     for (index, layer) in plan.layers.iter().enumerate() {
         let (input, output) = (values[layer.input], values[index + 1]);
         let kernels = kernels(input.format, output.format);
-        let step: Box<dyn Step> = match &layer.operation {
+        let mut step: Box<dyn Step> = match &layer.operation {
             Operation::Convolution(layer) => {
                 let channels = input.layout.shape.channels;
                 let (numbers, bias) = weights::of(weights, layer, channels)?;
@@ -84,6 +87,9 @@ pub(crate) fn network(
                 kernels,
             }),
         };
+        if let Some(panels) = step.panels() {
+            shelf.share(panels);
+        }
         stages.push(Stage { step, output });
     }
     let scratch = stages.iter().map(|stage| stage.step.scratch()).max();

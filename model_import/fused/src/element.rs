@@ -167,6 +167,13 @@ pub(crate) fn round_byte(value: f32) -> u8 {
     (value + ROUND).to_bits() as u8
 }
 
+/// The whole number nearest to `value`, ties to even, if it is below 2^22 in size. The standard
+/// library's is a call where the processor may lack an instruction for it.
+#[inline(always)]
+pub(crate) fn nearest(value: f32) -> f32 {
+    (value + ROUND) - ROUND
+}
+
 /// `f` of each. The standard library's `map` is sometimes not inlined, and then it has none of the
 /// instructions of the kernel that calls it.
 #[inline(always)]
@@ -285,6 +292,20 @@ mod tests {
         let cases = [(0.5, 0), (1.5, 2), (2.5, 2), (254.5, 254), (254.6, 255)];
         for (value, expected) in cases {
             assert_eq!(round_byte(value), expected, "{value}");
+        }
+        for value in [
+            -126.6,
+            -1.5,
+            -0.5,
+            -0.4,
+            0.0,
+            0.5,
+            2.5,
+            126.5,
+            127.0,
+            1e6 + 0.5,
+        ] {
+            assert_eq!(nearest(value), value.round_ties_even(), "{value}");
         }
         let outside = [-1e9, f32::NEG_INFINITY, f32::NAN, 1e9, f32::INFINITY];
         assert_eq!(outside.map(round_byte), [0, 0, 0, 255, 255]);

@@ -1,4 +1,4 @@
-//! A network with its packed weights, its memory and its threads.
+//! A network with its packed weights, and how a crew runs it.
 //!
 //! Few images: all threads share each step, chunk by chunk, and meet after it. Many images: each
 //! thread takes some images and runs them through the whole network alone. Must not know: burn,
@@ -7,19 +7,19 @@
 //! Quantization ranges enter in `storage.rs`, which gives every value its `Quantum`; from there they
 //! reach the steps with the values.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::build;
 use crate::clock::Clock;
+use crate::crew::{Crew, Hands};
 use crate::error::{EngineError, InputError};
 use crate::level::Level;
-use crate::memory::Block;
 use crate::network::{Network, Source};
 use crate::plan::{Plan, Shape};
 use crate::ranges::Ranges;
 use crate::steps::{Images, Value};
-use crate::threads::Pool;
 use crate::weights::{Normalise, Weights};
 use crate::winograd::Winograd;
 
@@ -75,10 +75,7 @@ impl Options {
 /// A network ready to run.
 pub struct Engine {
     network: Network,
-    pool: Pool,
-    /// Memory of each thread, as large as has been needed; the first is also the shared one.
-    memory: Vec<Block>,
-    scratch: Vec<Block>,
+    crew: Crew,
     /// Chunks taken so far, for each pass and stage.
     taken: Vec<AtomicUsize>,
     clock: Clock,
@@ -86,7 +83,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Packs the weights of `plan` and plans its memory.
+    /// Packs the weights of `plan` and plans its memory, with threads of its own.
     ///
     /// # Errors
     /// [`EngineError`] when plan and weights do not fit or the processor lacks what is asked for.
@@ -97,21 +94,53 @@ impl Engine {
         ranges: Option<&Ranges>,
         options: &Options,
     ) -> Result<Self, EngineError> {
+        let crew = Crew::new(options.threads);
+        Self::with(&crew, plan, weights, normalise, ranges, options)
+    }
+
+    /// The same with the threads, the memory and the packed weights of `crew`; how many threads
+    /// `options` ask for does not matter. Weights are asked for one by one, each once.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn with(
+        crew: &Crew,
+        plan: &Plan,
+        weights: &dyn Weights,
+        normalise: &Normalise,
+        ranges: Option<&Ranges>,
+        options: &Options,
+    ) -> Result<Self, EngineError> {
         let images = options.images.max(1);
-        let network = build::network(plan, weights, normalise, ranges, options, images)?;
-        let pool = Pool::new(options.threads);
-        let blocks = |bytes| (0..pool.threads()).map(|_| Block::new(bytes)).collect();
+        let options = Options {
+            threads: crew.threads(),
+            ..*options
+        };
+        let shelf = &mut crew.shelf();
+        let network = build::network(plan, weights, normalise, ranges, &options, images, shelf)?;
         Ok(Self {
-            memory: blocks(0),
-            scratch: blocks(network.scratch),
             taken: (0..passes(&network, images))
                 .map(|_| AtomicUsize::new(0))
                 .collect(),
             clock: Clock::new(network.stages.len()),
             network,
-            pool,
+            crew: crew.clone(),
             images,
         })
+    }
+
+    /// Sizes of batches, none above `largest`: once each has run, no batch up to `largest` needs
+    /// more memory. Fewer images than threads are computed by all threads together, more are dealt
+    /// out, some to each.
+    #[must_use]
+    pub fn warm_up(&self, largest: usize) -> Vec<usize> {
+        let threads = self.crew.threads();
+        let together = self.images.min(threads - 1).min(largest);
+        let dealt = (self.images * threads).min(largest);
+        let mut sizes = vec![together, dealt];
+        sizes.retain(|&images| images > 0);
+        sizes.dedup();
+        sizes
     }
 
     /// The shape of one image's output.
@@ -152,8 +181,9 @@ impl Engine {
         see: &mut dyn FnMut(usize, usize, &[f32]),
     ) -> Result<(), InputError> {
         let images = self.levels(pixels)?;
-        self.reserve(1, 1);
-        let memory = &self.memory[0];
+        let hands = &mut *self.hands();
+        hands.reserve(1, self.network.memory(1));
+        let (memory, scratch) = (&hands.memory[0], &hands.scratch);
         let mut numbers = Vec::new();
         let mut show = |number: usize, value: &Value| {
             numbers.resize(value.layout.shape.elements(), 0.0);
@@ -171,8 +201,7 @@ impl Engine {
             for (index, stage) in self.network.stages.iter().enumerate() {
                 let taken = AtomicUsize::new(0);
                 let chunks = stage.chunks(1);
-                let (memory, scratch) = (&self.memory[0], &self.scratch);
-                self.pool.run(&|thread| {
+                hands.pool.run(&|thread| {
                     while let Some(chunk) = next(&taken, chunks) {
                         // SAFETY: each chunk is taken once, earlier stages are done, each thread
                         // has its own scratch.
@@ -205,16 +234,16 @@ impl Engine {
         self.clock.on = true;
         let run = self.run_levels(pixels, scores);
         self.clock.on = false;
-        run.map(|()| self.clock.times(self.pool.threads()))
+        run.map(|()| self.clock.times(self.crew.threads()))
     }
 
     /// How many operations a second all threads together do on numbers in registers alone.
     pub fn peak(&mut self) -> f64 {
-        let done = AtomicUsize::new(0);
+        let (done, mut hands) = (AtomicUsize::new(0), self.crew.hands());
         let rate = (0..20).map(|_| {
             done.store(0, Ordering::Relaxed);
             let start = Instant::now();
-            self.pool.run(&|_| {
+            hands.pool.run(&|_| {
                 // SAFETY: the engine was built for a level that the processor has.
                 let operations = unsafe { (self.network.kernels.peak)(200_000) };
                 done.fetch_add(operations, Ordering::Relaxed);
@@ -233,40 +262,38 @@ impl Engine {
         whole(pixels.len(), shape.elements())
     }
 
-    /// Makes the memory of the first `threads` threads large enough for `images` images.
-    fn reserve(&mut self, threads: usize, images: usize) {
-        for block in &mut self.memory[..threads] {
-            let bytes = self.network.memory(images);
-            if block.len() < bytes {
-                *block = Block::new(bytes);
-            }
-        }
+    /// The crew, with room for what this network needs beside the values.
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        let mut hands = self.crew.hands();
+        hands.reserve_scratch(self.network.scratch);
+        hands
     }
 
     fn run(&mut self, source: Source<'_>, images: usize, scores: &mut Vec<f32>) {
         let outputs = self.output().elements();
         scores.resize(images * outputs, 0.0);
+        let hands = &mut *self.hands();
         let mut first = 0;
         while first < images {
-            let (threads, left) = (self.pool.threads(), images - first);
+            let (threads, left) = (self.crew.threads(), images - first);
             let alone = self.images.min(left / threads);
             let count = if alone == 0 {
                 let count = left.min(self.images);
-                self.run_shared(source, first, count);
+                self.run_shared(hands, source, first, count);
                 let scores = &mut scores[first * outputs..(first + count) * outputs];
                 let output = self.network.output();
                 for (image, scores) in scores.chunks_exact_mut(outputs).enumerate() {
                     // SAFETY: the memory holds `count` images, and no thread writes it now.
                     unsafe {
                         self.network
-                            .read(output, (count, image), &self.memory[0], scores)
+                            .read(output, (count, image), &hands.memory[0], scores)
                     };
                 }
                 count
             } else {
                 let count = left / (alone * threads) * (alone * threads);
                 let scores = &mut scores[first * outputs..(first + count) * outputs];
-                self.run_alone(source, first, alone, scores);
+                self.run_alone(hands, source, (first, alone), scores);
                 count
             };
             first += count;
@@ -274,17 +301,17 @@ impl Engine {
     }
 
     /// Runs `count` images, all threads sharing each stage.
-    fn run_shared(&mut self, source: Source<'_>, first: usize, count: usize) {
-        self.reserve(1, count);
-        let (network, memory, scratch) = (&self.network, &self.memory[0], &self.scratch);
-        let (taken, barrier) = (&self.taken, self.pool.barrier());
+    fn run_shared(&self, hands: &mut Hands, source: Source<'_>, first: usize, count: usize) {
+        hands.reserve(1, self.network.memory(count));
+        let (network, memory, scratch) = (&self.network, &hands.memory[0], &hands.scratch);
+        let (taken, barrier) = (&self.taken, hands.pool.barrier());
         let clock = &self.clock;
-        let threads = self.pool.threads();
+        let threads = self.crew.threads();
         for taken in taken {
             taken.store(0, Ordering::Relaxed);
         }
         let stages = network.stages.len();
-        self.pool.run(&|thread| {
+        hands.pool.run(&|thread| {
             for (pass, taken) in network.passes(count).zip(taken.chunks(stages.max(1))) {
                 if thread == 0 {
                     for image in pass.feed {
@@ -312,15 +339,21 @@ impl Engine {
     }
 
     /// Runs as many images as `scores` has room for, each thread `count` at a time.
-    fn run_alone(&mut self, source: Source<'_>, first: usize, count: usize, scores: &mut [f32]) {
-        self.reserve(self.pool.threads(), count);
-        let (network, memory, scratch) = (&self.network, &self.memory, &self.scratch);
+    fn run_alone(
+        &self,
+        hands: &mut Hands,
+        source: Source<'_>,
+        (first, count): (usize, usize),
+        scores: &mut [f32],
+    ) {
+        hands.reserve(self.crew.threads(), self.network.memory(count));
+        let (network, memory, scratch) = (&self.network, &hands.memory, &hands.scratch);
         let output = network.output();
         let outputs = output.layout.shape.elements();
         let turns = scores.len() / (outputs * count);
         let scores = Scores(scores.as_mut_ptr());
         let (taken, clock) = (AtomicUsize::new(0), &self.clock);
-        self.pool.run(&|thread| {
+        hands.pool.run(&|thread| {
             let (memory, scratch) = (&memory[thread], &scratch[thread]);
             while let Some(turn) = next(&taken, turns) {
                 for pass in network.passes(count) {

@@ -1,7 +1,7 @@
 //! A whole convolutional network as one operation on the processor.
 //!
 //! A [`Plan`] says which layers there are; it is plain data, written beside a generated model. An
-//! [`Engine`] is a plan with packed weights, memory and threads. Must not know: burn, ONNX, files,
+//! [`Engine`] is a plan with packed weights; a [`Crew`] has the threads and the memory of some engines. Must not know: burn, ONNX, files,
 //! servers.
 
 #![expect(
@@ -21,6 +21,7 @@ mod memory;
 mod element;
 mod convolution;
 mod pack;
+mod shelf;
 mod winograd;
 mod numbers;
 mod kernel;
@@ -30,8 +31,10 @@ mod build;
 mod storage;
 mod clock;
 mod threads;
+mod crew;
 mod engine;
 
+pub use crew::Crew;
 pub use engine::{Engine, Options, Precision};
 pub use error::{EngineError, InputError};
 pub use level::Level;

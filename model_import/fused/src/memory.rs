@@ -5,9 +5,12 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 
+use memmap2::MmapMut;
+
 /// Every value and packed weight starts at a multiple of this: one cache line.
 pub(crate) const LINE: usize = 64;
-/// Blocks start at a multiple of this, so that the system can back them by huge pages.
+/// Blocks of at least so much start at a multiple of it, so that the system can back them by huge
+/// pages.
 const HUGE: usize = 2 << 20;
 
 /// When a value is needed: from the step that writes it to the last that reads it.
@@ -51,9 +54,19 @@ pub(crate) fn place(lifetimes: &[Lifetime]) -> (Vec<usize>, usize) {
 }
 
 /// A block of bytes that starts as zeros.
+///
+/// A large one is mapped from the system and goes back to it when it is dropped; an allocator would
+/// keep it, and round it up to more huge pages than it fills.
 pub(crate) struct Block {
     start: NonNull<u8>,
-    layout: Layout,
+    bytes: usize,
+    held: Held,
+}
+
+/// Whose memory a block is.
+enum Held {
+    Allocated(Layout),
+    Mapped(#[expect(dead_code, reason = "it is held until the block is dropped")] MmapMut),
 }
 
 // SAFETY: a block owns its bytes as a boxed slice does; who writes through a shared block says at
@@ -65,29 +78,40 @@ unsafe impl Sync for Block {}
 impl Block {
     /// `bytes` zeros.
     pub(crate) fn new(bytes: usize) -> Self {
+        let bytes = bytes.max(1).next_multiple_of(LINE);
         let align = if bytes < HUGE { LINE } else { HUGE };
-        let bytes = bytes.max(1).next_multiple_of(align);
         let layout = Layout::from_size_align(bytes, align).expect("a block's size fits memory");
+        if bytes < HUGE {
+            Self::allocated(layout)
+        } else {
+            Self::mapped(layout)
+        }
+    }
+
+    fn allocated(layout: Layout) -> Self {
         // SAFETY: the layout has at least one byte.
         let start = unsafe { alloc_zeroed(layout) };
         let Some(start) = NonNull::new(start) else {
             handle_alloc_error(layout)
         };
-        let block = Self { start, layout };
-        block.advise();
-        block
+        Self {
+            start,
+            bytes: layout.size(),
+            held: Held::Allocated(layout),
+        }
     }
 
-    /// Asks for huge pages. A refusal changes only speed.
-    fn advise(&self) {
-        #[cfg(target_os = "linux")]
-        if self.layout.align() == HUGE {
-            unsafe extern "C" {
-                fn madvise(start: *mut u8, length: usize, advice: i32) -> i32;
-            }
-            const HUGE_PAGES: i32 = 14;
-            // SAFETY: the range is the block's own, whole pages, and the advice keeps its content.
-            unsafe { madvise(self.start.as_ptr(), self.layout.size(), HUGE_PAGES) };
+    fn mapped(layout: Layout) -> Self {
+        // What is mapped and never touched takes no memory.
+        let Ok(mut map) = MmapMut::map_anon(layout.size() + layout.align()) else {
+            handle_alloc_error(layout)
+        };
+        let skipped = map.as_ptr().addr().wrapping_neg() % layout.align();
+        advise(&map, skipped, layout.size());
+        Self {
+            start: NonNull::from(&mut map[skipped..]).cast(),
+            bytes: layout.size(),
+            held: Held::Mapped(map),
         }
     }
 
@@ -98,22 +122,42 @@ impl Block {
 
     /// How many bytes there are.
     pub(crate) const fn len(&self) -> usize {
-        self.layout.size()
+        self.bytes
     }
 
     /// The bytes as elements, to fill them.
     pub(crate) fn elements_mut<T: Plain>(&mut self) -> &mut [T] {
-        let count = self.layout.size() / size_of::<T>();
+        let count = self.bytes / size_of::<T>();
         // SAFETY: the block owns these initialised bytes, is borrowed alone and aligned to a line, and
         // any bits make a `Plain`.
         unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr().cast(), count) }
     }
 }
 
+/// Asks for huge pages as far as the block fills them. A refusal changes only speed.
+fn advise(map: &MmapMut, start: usize, bytes: usize) {
+    #[cfg(target_os = "linux")]
+    let _ = map.advise_range(memmap2::Advice::HugePage, start, bytes / HUGE * HUGE);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (map, start, bytes);
+}
+
+impl PartialEq for Block {
+    fn eq(&self, other: &Self) -> bool {
+        // SAFETY: a block owns its initialised bytes; who writes through a shared block lets nobody
+        // compare it.
+        let [own, other] = [self, other]
+            .map(|block| unsafe { std::slice::from_raw_parts(block.start(), block.len()) });
+        own == other
+    }
+}
+
 impl Drop for Block {
     fn drop(&mut self) {
-        // SAFETY: allocated in `new` with this layout.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+        if let Held::Allocated(layout) = self.held {
+            // SAFETY: allocated in `allocated` with this layout.
+            unsafe { dealloc(self.start.as_ptr(), layout) };
+        }
     }
 }
 
@@ -157,5 +201,27 @@ mod tests {
         }
         let sum: usize = lifetimes.iter().map(|lifetime| lifetime.bytes).sum();
         assert!(total < sum / 3, "{total} of {sum}");
+    }
+
+    #[test]
+    fn blocks_of_every_size_are_zeros_at_their_alignment() {
+        for bytes in [
+            0,
+            1,
+            LINE,
+            HUGE - LINE,
+            HUGE - 1,
+            HUGE,
+            HUGE + 1,
+            5 * HUGE / 2,
+        ] {
+            let mut block = Block::new(bytes);
+            let align = if bytes + LINE <= HUGE { LINE } else { HUGE };
+            assert!(block.start().addr().is_multiple_of(align), "{bytes}");
+            assert!((bytes..bytes + 2 * LINE).contains(&block.len()), "{bytes}");
+            let numbers = block.elements_mut::<u8>();
+            assert!(numbers.iter().all(|&number| number == 0), "{bytes}");
+            numbers.fill(1);
+        }
     }
 }

@@ -6,7 +6,9 @@
 //! in the bias, and so is, without SiLU, the output's; then everything is in units of the output.
 //! Must not know: tiles, threads.
 
-use crate::element::{Element, Format, Quantum, Rule};
+use std::sync::Arc;
+
+use crate::element::{Element, Format, Quantum, Rule, nearest};
 use crate::layout::CHANNELS;
 use crate::pack::{Kernel, Panels, pack};
 use crate::steps::Value;
@@ -19,7 +21,7 @@ const MOST_SUM: f32 = 8_000_000.0;
 
 /// See the module.
 pub(crate) struct Numbers {
-    pub(crate) panels: Panels,
+    pub(crate) panels: Arc<Panels>,
     /// One number an output channel, padded.
     pub(crate) bias: Vec<f32>,
     pub(crate) scale: Vec<f32>,
@@ -51,7 +53,7 @@ impl Numbers {
             }
         };
         Self {
-            panels,
+            panels: Arc::new(panels),
             bias,
             scale: vec![1.0; padded],
             residual_scale: 1.0,
@@ -86,11 +88,8 @@ fn bytes(
     let steps: Vec<f32> = (0..kernel.outputs)
         .map(|output| step(|| kernel.of(output)))
         .collect();
-    let stored = |output: usize, weight: f32| {
-        (weight / steps[output])
-            .round_ties_even()
-            .clamp(-MOST, MOST) as i8
-    };
+    let stored =
+        |output: usize, weight: f32| nearest((weight / steps[output]).clamp(-MOST, MOST)) as i8;
     let of_channel = |output: usize| {
         let Some(step) = steps.get(output) else {
             return (0.0, 0.0);
@@ -112,7 +111,7 @@ fn bytes(
         })
         .unzip();
     Numbers {
-        panels: pack(kernel, (&input.layout, pixels), widest, stored),
+        panels: Arc::new(pack(kernel, (&input.layout, pixels), widest, stored)),
         bias,
         scale,
         residual_scale: (f64::from(residual.scale) / unit) as f32,

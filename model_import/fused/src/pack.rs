@@ -44,11 +44,18 @@ impl<'a> Kernel<'a> {
 }
 
 impl Kernel<'_> {
-    /// All weights of an output channel.
+    /// All weights of an output channel, in the order in which they are stored.
     pub(crate) fn of(&self, output: usize) -> impl Iterator<Item = f32> {
-        let [height, width] = self.size;
-        let taps = (0..height * width).map(move |tap| [tap / width, tap % width]);
-        taps.flat_map(move |tap| (0..self.inputs).map(move |input| self.at(output, input, tap)))
+        let count = self.inputs * self.size[0] * self.size[1];
+        let (start, step) = match self.layout {
+            WeightLayout::Oihw => (output * count, 1),
+            WeightLayout::Io => (output, self.outputs),
+        };
+        self.numbers[start..]
+            .iter()
+            .step_by(step)
+            .take(count)
+            .copied()
     }
 }
 
@@ -63,7 +70,8 @@ pub(crate) struct Panel {
     pub(crate) channels: usize,
 }
 
-/// All panels of a convolution.
+/// All panels of a convolution. They are equal if their bytes and their order are.
+#[derive(PartialEq)]
 pub(crate) struct Panels {
     pub(crate) weights: Block,
     pub(crate) panels: Vec<Panel>,

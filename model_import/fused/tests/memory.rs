@@ -6,16 +6,21 @@
 mod naive;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use fused::{Options, Precision};
-use naive::{engine_of, network, pixels, ranges, ways};
+use fused::{Crew, Engine, Options, Precision};
+use naive::{PLAIN, engine_of, network, pixels, ranges, ways};
 
 /// Counts allocations, and puts each block of the engine's, which alone ask for the alignment of a
-/// line, right before and right after pages that cannot be touched.
+/// line (those of 2 MiB and more come from the system), right before and right after pages that cannot be touched.
 struct Guarding;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+/// Bytes of the engine's blocks that are there now.
+static BLOCKS: AtomicUsize = AtomicUsize::new(0);
+/// Held by each test: the counters are of all of them.
+static ALONE: Mutex<()> = Mutex::new(());
 const PAGE: usize = 4096;
 
 /// The pages of a block, the two that guard it included.
@@ -40,6 +45,7 @@ unsafe impl GlobalAlloc for Guarding {
             // SAFETY: the caller's promise.
             return unsafe { System.alloc(layout) };
         }
+        BLOCKS.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: new pages, of which the outer two lose all rights.
         unsafe {
             let (rights, kind) = (
@@ -64,6 +70,7 @@ unsafe impl GlobalAlloc for Guarding {
         // SAFETY: the caller's promise; `alloc` made such a block in this way.
         unsafe {
             if guarded(layout) {
+                BLOCKS.fetch_sub(layout.size(), Ordering::Relaxed);
                 libc::munmap(pointer.sub(shift(layout)).cast(), pages(layout));
             } else {
                 System.dealloc(pointer, layout);
@@ -77,6 +84,7 @@ static ALLOCATOR: Guarding = Guarding;
 
 #[test]
 fn a_second_pass_allocates_nothing_and_no_pass_leaves_its_blocks() {
+    let _alone = ALONE.lock();
     let (plan, weights) = network();
     let pixels = pixels(7);
     let ranges = ranges(&plan, &weights, &pixels);
@@ -99,5 +107,63 @@ fn a_second_pass_allocates_nothing_and_no_pass_leaves_its_blocks() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn a_warm_engine_allocates_for_no_batch() {
+    let _alone = ALONE.lock();
+    let (plan, weights) = network();
+    let pixels = pixels(9);
+    let ranges = ranges(&plan, &weights, &pixels);
+    let mut scores = Vec::with_capacity(9 * 10);
+    for way in ways(Precision::Int8) {
+        for threads in 1..5 {
+            for largest in [1, 2, 3, 9] {
+                let mut engine = engine_of(&plan, &weights, &ranges, &way, threads);
+                for images in engine.warm_up(largest) {
+                    assert!((1..=largest).contains(&images));
+                    let pixels = &pixels[..images * 33 * 29 * 3];
+                    engine.run_levels(pixels, &mut scores).unwrap();
+                }
+                let before = ALLOCATIONS.load(Ordering::Relaxed);
+                for images in 1..=largest {
+                    let pixels = &pixels[..images * 33 * 29 * 3];
+                    engine.run_levels(pixels, &mut scores).unwrap();
+                }
+                let after = ALLOCATIONS.load(Ordering::Relaxed);
+                assert_eq!(
+                    after - before,
+                    0,
+                    "{threads} threads, up to {largest} images"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_engine_of_a_crew_takes_no_memory_for_weights_and_values() {
+    let _alone = ALONE.lock();
+    let (plan, weights) = network();
+    let pixels = pixels(5);
+    let ranges = ranges(&plan, &weights, &pixels);
+    for precision in [Precision::F32, Precision::Bf16, Precision::Int8] {
+        let crew = Crew::new(2);
+        let options = Options::new(precision, 2);
+        let build = || {
+            let mut scores = Vec::new();
+            let ranges = Some(&ranges);
+            let engine = Engine::with(&crew, &plan, &weights, &PLAIN, ranges, &options);
+            let mut engine = engine.unwrap();
+            engine.run_levels(&pixels, &mut scores).unwrap();
+            (engine, BLOCKS.load(Ordering::Relaxed))
+        };
+        let (first, one) = build();
+        let (second, two) = build();
+        assert_eq!(one, two, "{precision:?}");
+        drop((first, second));
+        let left = BLOCKS.load(Ordering::Relaxed);
+        assert!(left < one, "{precision:?}: the weights stay for ever");
     }
 }

@@ -8,6 +8,7 @@ mod generated;
 mod options;
 pub(crate) mod processor;
 
+use std::num::NonZero;
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -18,6 +19,7 @@ use crate::labels::Labels;
 use crate::network::LoadError;
 use crate::profile::Profile;
 use crate::registry::{Manifest, Model};
+pub use fused::Crew;
 use generated::Generated;
 pub use options::{Execution, NotAChoice, NotAPrecision, Options, Precision, PrecisionChoice};
 use processor::Processor;
@@ -117,6 +119,23 @@ impl Classifier {
     #[must_use]
     pub fn can_fuse(model: &Model, device: &Device) -> bool {
         model.plan.is_some() && device::is_flex(device)
+    }
+
+    /// `threads` threads, `None` for one a core, for fused classifiers to share.
+    #[must_use]
+    pub fn crew(threads: Option<NonZero<usize>>) -> Crew {
+        processor::crew(threads)
+    }
+
+    /// Sizes of batches, none above `largest`, that a fused network is to run once: then no batch up
+    /// to `largest` makes it ask for memory. `None` where it is not fused: each size is another
+    /// matter there.
+    #[must_use]
+    pub fn warm_up(&self, largest: usize) -> Option<Vec<usize>> {
+        match &self.network {
+            Network::Generated(_) => None,
+            Network::Processor(network) => Some(network.warm_up(largest)),
+        }
     }
 
     /// How the network is run: never fused where the model has no plan or the device is another

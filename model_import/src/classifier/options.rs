@@ -6,12 +6,12 @@ use std::fmt;
 use std::num::NonZero;
 use std::str::FromStr;
 
-use fused::Ranges;
+use fused::{Crew, Ranges};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// What may be chosen when a classifier is loaded.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options<'a> {
     /// Fused, or operator by operator.
     pub execution: Execution,
@@ -19,6 +19,9 @@ pub struct Options<'a> {
     pub precision: Precision,
     /// Threads of a fused network; `None` is one for each core that this process may use.
     pub threads: Option<NonZero<usize>>,
+    /// Threads, memory and packed weights that a fused network shares with others, which then run
+    /// one after the other; `threads` is not read. `None` are its own.
+    pub crew: Option<&'a Crew>,
     /// The range of every value, which [`Precision::Int8`] needs; see [`crate::quantize`].
     pub ranges: Option<&'a Ranges>,
 }

@@ -3,22 +3,23 @@
 //! Must not know: burn, how layers are computed, labels.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::num::NonZero;
 use std::path::Path;
 use std::thread::available_parallelism;
 
 use fused::{
-    Convolution, Engine, EngineError, InputError, Normalise, Operation, Plan, WeightLayout, Weights,
+    Convolution, Crew, Engine, EngineError, InputError, Normalise, Operation, Plan, WeightLayout,
+    Weights,
 };
 
 use super::{ClassifyError, Options, Precision};
 use crate::network::LoadError;
 use crate::profile::{Channels, Normalisation, Output, Profile};
-use crate::record::Tensors;
+use crate::record::{Record, RecordError, Stored};
 
-/// A network with its weights, on all or some cores.
+/// A network with its packed weights, on all or some cores.
 pub(crate) struct Processor {
     /// Lent to one batch at a time: a classifier is not shared between threads.
     engine: RefCell<Engine>,
@@ -33,20 +34,18 @@ impl Processor {
         record: &Path,
         options: &Options<'_>,
     ) -> Result<Self, LoadError> {
-        let tensors = Tensors::read(record).map_err(|error| LoadError::record(record, error))?;
-        Self::new(plan, profile, (record, &tensors), options)
+        let opened = Record::open(record).map_err(|error| LoadError::record(record, error))?;
+        Self::new(plan, profile, &opened, options)
     }
 
-    /// Builds the engine of a plan from the tensors of a record.
+    /// Builds the engine of a plan from an open record.
     pub(crate) fn new(
         plan: &Plan,
         profile: &Profile,
-        (record, tensors): (&Path, &Tensors),
+        record: &Record,
         options: &Options<'_>,
     ) -> Result<Self, LoadError> {
-        let weights = Record::new(tensors, plan);
-        let available = || available_parallelism().map_or(1, NonZero::get);
-        let threads = options.threads.map_or_else(available, NonZero::get);
+        let weights = Planned::new(record, plan);
         let precision = match options.precision {
             Precision::F32 => fused::Precision::F32,
             Precision::Bf16 => fused::Precision::Bf16,
@@ -58,15 +57,26 @@ impl Processor {
             }
             Precision::Int8 => fused::Precision::Int8,
         };
-        let fused = fused::Options::new(precision, threads);
+        let own;
+        let crew = match options.crew {
+            Some(crew) => crew,
+            None => {
+                own = self::crew(options.threads);
+                &own
+            }
+        };
+        let fused = fused::Options::new(precision, crew.threads());
         let normalise = normalise(&profile.normalisation);
-        let engine = Engine::new(plan, &weights, &normalise, options.ranges, &fused);
+        let engine = Engine::with(crew, plan, &weights, &normalise, options.ranges, &fused);
+        if let Some(error) = weights.failed.take() {
+            return Err(LoadError::record(record.path(), error));
+        }
         let engine = engine.map_err(|error| match error {
             EngineError::Precision { .. }
             | EngineError::Level(_)
             | EngineError::RangeCount { .. }
             | EngineError::Range { .. } => LoadError::Options(error.to_string()),
-            _ => LoadError::record(record, error),
+            _ => LoadError::record(record.path(), error),
         })?;
         Ok(Self {
             engine: RefCell::new(engine),
@@ -81,6 +91,11 @@ impl Processor {
         see: &mut dyn FnMut(usize, usize, &[f32]),
     ) -> Result<(), InputError> {
         self.engine.borrow_mut().observe(pixels, see)
+    }
+
+    /// See [`Engine::warm_up`].
+    pub(super) fn warm_up(&self, largest: usize) -> Vec<usize> {
+        self.engine.borrow().warm_up(largest)
     }
 
     /// Probabilities of whole images of `classes` classes, row by row.
@@ -99,15 +114,23 @@ impl Processor {
     }
 }
 
-/// A record's tensors in the dimensions that a plan asks for: those of a matrix are two in the
-/// record and four in the plan, and a bias may have been made to be added to images.
-struct Record<'a> {
-    tensors: &'a Tensors,
-    convolutions: HashMap<&'a str, &'a Convolution>,
+/// As many threads as are asked for, else one for each core that this process may use.
+pub(super) fn crew(threads: Option<NonZero<usize>>) -> Crew {
+    let available = || available_parallelism().map_or(1, NonZero::get);
+    Crew::new(threads.map_or_else(available, NonZero::get))
 }
 
-impl<'a> Record<'a> {
-    fn new(tensors: &'a Tensors, plan: &'a Plan) -> Self {
+/// A record's tensors in the dimensions that a plan asks for: those of a matrix are two in the
+/// record and four in the plan, and a bias may have been made to be added to images.
+struct Planned<'a> {
+    record: &'a Record,
+    convolutions: HashMap<&'a str, &'a Convolution>,
+    /// Why a tensor that is there could not be read.
+    failed: Cell<Option<RecordError>>,
+}
+
+impl<'a> Planned<'a> {
+    fn new(record: &'a Record, plan: &'a Plan) -> Self {
         let mut convolutions = HashMap::new();
         for layer in &plan.layers {
             if let Operation::Convolution(convolution) = &layer.operation {
@@ -118,16 +141,24 @@ impl<'a> Record<'a> {
             }
         }
         Self {
-            tensors,
+            record,
             convolutions,
+            failed: Cell::new(None),
         }
+    }
+
+    fn read(&self, name: &str) -> Option<Stored> {
+        self.record.read(name).unwrap_or_else(|error| {
+            self.failed.set(Some(error));
+            None
+        })
     }
 }
 
-impl Weights for Record<'_> {
+impl Weights for Planned<'_> {
     fn get(&self, name: &str) -> Option<(Vec<usize>, Cow<'_, [f32]>)> {
-        let stored = self.tensors.get(name)?;
         let convolution = self.convolutions.get(name)?;
+        let stored = self.read(name)?;
         let shape = if convolution.weights != name {
             vec![stored.data.len()]
         } else if convolution.weight_layout == WeightLayout::Oihw {
@@ -136,9 +167,9 @@ impl Weights for Record<'_> {
             let inputs = stored.data.len() / (outputs * height * width).max(1);
             vec![outputs, inputs, height, width]
         } else {
-            stored.shape.clone()
+            stored.shape
         };
-        Some((shape, Cow::Borrowed(&stored.data)))
+        Some((shape, Cow::Owned(stored.data)))
     }
 }
 

@@ -4,7 +4,7 @@
 //! Must not know: where images come from, files.
 
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fused::{Operation, Plan, Ranges};
 
@@ -12,15 +12,14 @@ use super::{Histogram, Method, Noise, QuantizeError};
 use crate::classifier::processor::Processor;
 use crate::classifier::{ClassifyError, Options, Precision};
 use crate::profile::Profile;
-use crate::record::Tensors;
+use crate::record::Record;
 use crate::registry::Model;
 
 /// A network in float32 and what its values have held so far.
 pub struct Quantizer {
     plan: Plan,
     profile: Profile,
-    record: PathBuf,
-    tensors: Tensors,
+    record: Record,
     classes: usize,
     threads: Option<NonZero<usize>>,
     exact: Processor,
@@ -47,18 +46,17 @@ impl Quantizer {
     ) -> Result<Self, QuantizeError> {
         let plan = model.plan.clone();
         let plan = plan.ok_or_else(|| QuantizeError::NoPlan(model.manifest.name.clone()))?;
-        let tensors = Tensors::read(record)?;
+        let record = Record::open(record)?;
         let options = Options {
             threads,
             ..Options::default()
         };
-        let exact = Processor::new(&plan, profile, (record, &tensors), &options)?;
+        let exact = Processor::new(&plan, profile, &record, &options)?;
         Ok(Self {
             values: vec![Histogram::default(); plan.layers.len() + 1],
             plan,
             profile: profile.clone(),
-            record: record.to_owned(),
-            tensors,
+            record,
             classes: model.manifest.classes,
             threads,
             exact,
@@ -106,9 +104,8 @@ impl Quantizer {
             threads: self.threads,
             ..Options::default()
         };
-        let record = (self.record.as_path(), &self.tensors);
         Ok(Trial {
-            network: Processor::new(&self.plan, &self.profile, record, &options)?,
+            network: Processor::new(&self.plan, &self.profile, &self.record, &options)?,
             classes: self.classes,
         })
     }

@@ -2,11 +2,13 @@
 //!
 //! A chunk is a block of tiles times a group of panels. Must not know: other layers, threads.
 
+use std::sync::Arc;
+
 use super::{Images, Parts, Step, Value};
 use crate::convolution::{Layouts, Tile, Tiling, Walk};
 use crate::kernel::{self, Kernels};
 use crate::numbers::Numbers;
-use crate::pack::Panel;
+use crate::pack::{Panel, Panels};
 use crate::plan::Convolution;
 
 /// The panels of a group take at most this many bytes, so that they stay in the second-level cache
@@ -157,6 +159,10 @@ impl Step for Dense {
     fn chunks(&self, images: usize) -> usize {
         let blocking = self.blocking(images);
         blocking.blocks * blocking.groups
+    }
+
+    fn panels(&mut self) -> Option<&mut Arc<Panels>> {
+        Some(&mut self.numbers.panels)
     }
 
     unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {

@@ -7,10 +7,12 @@ mod dense;
 mod rows;
 mod winograd;
 
+use std::sync::Arc;
+
 use crate::element::{Format, Quantum, Rule};
 use crate::kernel::{Image, Kernels, Transforms};
 use crate::layout::{CHANNELS, Layout};
-use crate::pack;
+use crate::pack::{self, Panels};
 use crate::plan::Convolution;
 use crate::winograd::{Winograd, choose};
 
@@ -56,6 +58,11 @@ pub(crate) trait Step: Send + Sync {
     /// Bytes that a thread needs for itself while it runs a chunk.
     fn scratch(&self) -> usize {
         0
+    }
+
+    /// The packed weights, of which another engine may have the same.
+    fn panels(&mut self) -> Option<&mut Arc<Panels>> {
+        None
     }
 
     /// Runs one chunk.

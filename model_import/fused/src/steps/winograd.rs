@@ -5,6 +5,8 @@
 //! at all points; then, panel by panel, it multiplies them, a convolution of one pixel at a time at
 //! each point, and makes outputs of the products. Must not know: other layers, threads.
 
+use std::sync::Arc;
+
 use super::{Images, Parts, Step, Value};
 use crate::element::Rule;
 use crate::kernel::{self, Gather, Image, Kernels, Scatter, Transforms};
@@ -36,7 +38,7 @@ pub(crate) struct Transformed {
     blockings: Vec<Blocking>,
     /// For no squares in a block, one square and so on.
     calls: Vec<Vec<Call>>,
-    panels: Panels,
+    panels: Arc<Panels>,
     /// One number an output channel, padded.
     bias: Vec<f32>,
     rule: Rule,
@@ -110,7 +112,7 @@ impl Transformed {
             squares,
             blockings,
             calls,
-            panels,
+            panels: Arc::new(panels),
             bias,
             rule: parts.rule,
             kernels,
@@ -167,6 +169,10 @@ impl Step for Transformed {
             bytes.iter().sum()
         };
         self.blockings.iter().map(bytes).max().unwrap_or(0)
+    }
+
+    fn panels(&mut self) -> Option<&mut Arc<Panels>> {
+        Some(&mut self.panels)
     }
 
     unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, scratch: *mut u8) {

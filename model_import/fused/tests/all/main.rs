@@ -9,4 +9,5 @@ mod engine;
 mod kernels;
 mod winograd;
 mod bf16;
+mod crew;
 mod int8;
