@@ -184,6 +184,7 @@ fn the_fused_network_answers_as_the_generated_one() {
         for threads in [1, 3] {
             let options = Options {
                 threads: NonZero::new(threads),
+                pin_threads: cfg!(target_os = "linux") && threads == 3,
                 ..Options::default()
             };
             let fused = lab.load_with(&profile, flex, &options);

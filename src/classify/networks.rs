@@ -67,6 +67,8 @@ pub struct Running {
     pub precision: PrecisionChoice,
     /// Threads that compute on the processor; `None` is one a core.
     pub threads: Option<NonZeroUsize>,
+    /// Whether each of them keeps to a core of its own.
+    pub pin_threads: bool,
 }
 
 struct LanePlan {
@@ -150,6 +152,7 @@ impl Plan {
                 precision: decision.precision,
                 ranges: decision.ranges.as_ref(),
                 threads: running.threads,
+                pin_threads: running.pin_threads,
                 ..Options::default()
             };
             let classifier = Classifier::load_with(model, profile, record, device, &options)?;

@@ -10,6 +10,7 @@ mod classify;
 mod devices;
 mod model;
 mod quantize;
+mod running;
 mod opening;
 mod photos;
 mod report;

@@ -50,6 +50,9 @@ pub struct Options {
     pub dots: bool,
     /// Which 3x3 convolutions of f32 take fewer multiplications.
     pub winograd: Winograd,
+    /// Called once on every thread but the caller's, with its number from 1 to `threads` - 1,
+    /// before it works. It must not panic.
+    pub start: fn(usize),
 }
 
 impl Options {
@@ -63,6 +66,7 @@ impl Options {
             images: 2,
             dots: true,
             winograd: Winograd::Auto,
+            start: |_| (),
         }
     }
 }
@@ -94,7 +98,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let images = options.images.max(1);
         let network = build::network(plan, weights, normalise, ranges, options, images)?;
-        let pool = Pool::new(options.threads);
+        let pool = Pool::new(options.threads, options.start);
         let blocks = |bytes| (0..pool.threads()).map(|_| Block::new(bytes)).collect();
         Ok(Self {
             memory: blocks(0),

@@ -6,6 +6,7 @@
 
 mod generated;
 mod options;
+mod pin;
 pub(crate) mod processor;
 
 use std::path::Path;

@@ -19,6 +19,8 @@ pub struct Options<'a> {
     pub precision: Precision,
     /// Threads of a fused network; `None` is one for each core that this process may use.
     pub threads: Option<NonZero<usize>>,
+    /// Whether each thread of a fused network keeps to a core of its own; on Linux only.
+    pub pin_threads: bool,
     /// The range of every value, which [`Precision::Int8`] needs; see [`crate::quantize`].
     pub ranges: Option<&'a Ranges>,
 }

@@ -13,6 +13,7 @@ use fused::{
     Convolution, Engine, EngineError, InputError, Normalise, Operation, Plan, WeightLayout, Weights,
 };
 
+use super::pin::{self, Pinned};
 use super::{ClassifyError, Options, Precision};
 use crate::network::LoadError;
 use crate::profile::{Channels, Normalisation, Output, Profile};
@@ -23,6 +24,8 @@ pub(crate) struct Processor {
     /// Lent to one batch at a time: a classifier is not shared between threads.
     engine: RefCell<Engine>,
     output: Output,
+    /// Whether the thread that runs a batch keeps to one core meanwhile, as the others always do.
+    pin_threads: bool,
 }
 
 impl Processor {
@@ -58,7 +61,11 @@ impl Processor {
             }
             Precision::Int8 => fused::Precision::Int8,
         };
-        let fused = fused::Options::new(precision, threads);
+        let mut fused = fused::Options::new(precision, threads);
+        if options.pin_threads {
+            pin::check().map_err(LoadError::Options)?;
+            fused.start = pin::keep;
+        }
         let normalise = normalise(&profile.normalisation);
         let engine = Engine::new(plan, &weights, &normalise, options.ranges, &fused);
         let engine = engine.map_err(|error| match error {
@@ -71,6 +78,7 @@ impl Processor {
         Ok(Self {
             engine: RefCell::new(engine),
             output: profile.output,
+            pin_threads: options.pin_threads,
         })
     }
 
@@ -90,6 +98,7 @@ impl Processor {
         classes: usize,
     ) -> Result<Vec<f32>, ClassifyError> {
         let mut scores = Vec::new();
+        let _pinned = self.pin_threads.then(|| Pinned::to_core_of(0));
         let ran = self.engine.borrow_mut().run_levels(pixels, &mut scores);
         ran.map_err(|error| ClassifyError::Device(error.to_string()))?;
         if self.output == Output::Logits {
