@@ -2,6 +2,7 @@
 
 mod command;
 mod golden;
+mod layers;
 mod precision;
 mod samples;
 

@@ -13,6 +13,7 @@ use fused::{
     Convolution, Engine, EngineError, InputError, Normalise, Operation, Plan, WeightLayout, Weights,
 };
 
+use super::layers::{self, LayerTimes};
 use super::pin::{self, Pinned};
 use super::{ClassifyError, Options, Precision};
 use crate::network::LoadError;
@@ -23,6 +24,7 @@ use crate::record::Tensors;
 pub(crate) struct Processor {
     /// Lent to one batch at a time: a classifier is not shared between threads.
     engine: RefCell<Engine>,
+    plan: Plan,
     output: Output,
     /// Whether the thread that runs a batch keeps to one core meanwhile, as the others always do.
     pin_threads: bool,
@@ -77,9 +79,16 @@ impl Processor {
         })?;
         Ok(Self {
             engine: RefCell::new(engine),
+            plan: plan.clone(),
             output: profile.output,
             pin_threads: options.pin_threads,
         })
+    }
+
+    /// What each layer of the network is and how long it takes; see [`layers::measure`].
+    pub(super) fn layers(&self, pixels: &[u8], rounds: usize) -> Result<LayerTimes, InputError> {
+        let _pinned = self.pin_threads.then(|| Pinned::to_core_of(0));
+        layers::measure(&mut self.engine.borrow_mut(), &self.plan, pixels, rounds)
     }
 
     /// Shows every value of every image; see [`Engine::observe`].
