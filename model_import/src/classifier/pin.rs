@@ -72,7 +72,8 @@ fn core(cores: &CpuSet, thread: usize) -> Option<usize> {
     allowed.cycle().nth(thread.checked_rem(count)?)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(target_os = "linux")]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -27,6 +27,10 @@ pub(super) fn of(
     if known.iter().all(Option::is_none) {
         return None;
     }
+    // Scores stay floats: their range is not used.
+    let last = plan.layers.last();
+    let scores = last.filter(|layer| layer.operation == Operation::Softmax);
+    let scores = scores.map(|layer| layer.input);
     for (layer, value) in plan.layers.iter().zip(1..) {
         let implied = match layer.operation {
             // No number of theirs is beyond those that they read.
@@ -34,11 +38,7 @@ pub(super) fn of(
             Operation::Softmax => Some(PROBABILITY),
             _ => None,
         };
-        // Scores stay floats: their range is not used.
-        let is_score = value + 1 == known.len()
-            || plan.layers[value..]
-                .iter()
-                .any(|next| next.input == value && next.operation == Operation::Softmax);
+        let is_score = value == plan.layers.len() || scores == Some(value);
         let score = is_score.then_some(PROBABILITY);
         known[value] = known[value].or(implied).or(score);
     }

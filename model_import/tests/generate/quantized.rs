@@ -45,7 +45,7 @@ impl Weights for Record<'_> {
             vec![layer.outputs, inputs, height, width]
         };
         let layers = self.1.layers.iter();
-        let shape = layers.filter_map(|layer| match &layer.operation {
+        let mut shapes = layers.filter_map(|layer| match &layer.operation {
             Operation::Convolution(layer)
                 if layer.weights == name && layer.weight_layout == WeightLayout::Oihw =>
             {
@@ -53,7 +53,7 @@ impl Weights for Record<'_> {
             }
             _ => None,
         });
-        let shape = shape.last().unwrap_or_else(|| stored.shape.clone());
+        let shape = shapes.next().unwrap_or_else(|| stored.shape.clone());
         Some((shape, Cow::Borrowed(&stored.data)))
     }
 }
