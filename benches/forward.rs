@@ -2,8 +2,8 @@
 //! `BEAGLE_DEVICE` (flex by default), with all cores.
 //!
 //! On flex the network runs fused. `BEAGLE_EXECUTION=generated` measures the generated network,
-//! operator by operator; `BEAGLE_PRECISION` (f32, bf16, int8) and `BEAGLE_THREADS` are the fused
-//! network's.
+//! operator by operator; `BEAGLE_PRECISION` (f32, bf16, int8), `BEAGLE_THREADS` and
+//! `BEAGLE_PIN_THREADS` (true, false) are the fused network's.
 //!
 //! cargo bench --bench forward
 //! `benches/compare.py` prints it beside ONNX Runtime.
@@ -47,6 +47,7 @@ fn classifier() -> Classifier {
         precision: decision.precision,
         ranges: decision.ranges.as_ref(),
         threads: given("BEAGLE_THREADS").map(|count| count.parse().expect("a number of threads")),
+        pin_threads: given("BEAGLE_PIN_THREADS").is_some_and(|said| said == "true"),
         ..Options::default()
     };
     Classifier::load_with(&model, &profile, &record, &found.device, &options)

@@ -178,16 +178,22 @@ fn the_fused_network_answers_as_the_generated_one() {
         let (pixels, _) = lab.photos(&profile, usize::MAX);
         let reference = lab.load_with(&profile, flex, &generated);
         assert_eq!(reference.execution(), Execution::Generated);
+        let layers = reference
+            .layers(&pixels, 1)
+            .map_err(|error| error.to_string());
+        assert!(layers.is_err_and(|error| error.contains("operator by operator")));
         let reference = reference
             .probabilities(pixels.clone())
             .expect("a batch runs");
         for threads in [1, 3] {
             let options = Options {
                 threads: NonZero::new(threads),
+                pin_threads: cfg!(target_os = "linux") && threads == 3,
                 ..Options::default()
             };
             let fused = lab.load_with(&profile, flex, &options);
             assert_eq!(fused.execution(), Execution::Fused);
+            assert!(fused.layers(&pixels[1..], 1).is_err(), "no whole photos");
             let rows = fused.probabilities(pixels.clone()).expect("a batch runs");
             assert_eq!(rows.len(), reference.len());
             let differences = rows.iter().zip(&reference).map(|(a, b)| (a - b).abs());

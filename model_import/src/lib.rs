@@ -5,6 +5,7 @@
 //! - [`fetch`]: the published weights, found and verified.
 //! - [`convert`]: a TensorFlow.js layers model to ONNX.
 //! - [`onnx`]: reading and writing ONNX.
+//! - [`dequantize`]: a network that was quantized to the floats and ranges that it stands for.
 //! - [`optimize`]: ONNX to ONNX, fewer operators.
 //! - [`generate`]: ONNX to Rust source and a weight [`record`].
 //! - [`plan`]: ONNX to the layers that the processor runs fused.
@@ -21,6 +22,7 @@ pub mod fetch;
 pub mod convert;
 mod envelope;
 pub mod onnx;
+pub mod dequantize;
 pub mod optimize;
 pub mod generate;
 pub mod record;

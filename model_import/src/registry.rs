@@ -2,7 +2,7 @@
 //!
 //! Must not know: burn's tensors, the cache, images.
 
-use fused::Plan;
+use fused::{Plan, Ranges};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -47,6 +47,7 @@ pub struct Manifest {
 pub(crate) struct Registered {
     pub(crate) manifest: &'static str,
     pub(crate) plan: Option<&'static str>,
+    pub(crate) ranges: Option<&'static str>,
     pub(crate) labels: &'static str,
     pub(crate) load: Loader,
 }
@@ -73,8 +74,10 @@ pub enum RegistryError {
     /// A manifest that cannot be read: the file was edited by hand.
     #[error("a model's manifest is malformed ({0}): import the model again")]
     Manifest(#[from] toml::de::Error),
-    /// A plan that cannot be read: the file was edited by hand.
-    #[error("the plan of model '{name}' is malformed ({source}): import the model again")]
+    /// A plan or ranges that cannot be read: the file was edited by hand.
+    #[error(
+        "the plan or ranges of model '{name}' are malformed ({source}): import the model again"
+    )]
     Plan {
         /// The model.
         name: String,
@@ -98,6 +101,8 @@ pub struct Model {
     pub manifest: Manifest,
     /// How the processor runs it fused, if it can.
     pub plan: Option<Plan>,
+    /// The ranges with which it computes in bytes, if its ONNX file had them.
+    pub ranges: Option<Ranges>,
     /// Names of its outputs.
     pub labels: Labels,
     pub(crate) load: Loader,
@@ -158,14 +163,18 @@ fn open(registered: &Registered) -> Result<Model, RegistryError> {
             source,
         }
     })?;
-    let plan = registered.plan.map(toml::from_str).transpose();
-    let plan = plan.map_err(|source| RegistryError::Plan {
+    let malformed = |source| RegistryError::Plan {
         name: manifest.name.clone(),
         source,
-    })?;
+    };
+    let plan = registered.plan.map(toml::from_str).transpose();
+    let plan = plan.map_err(malformed)?;
+    let ranges = registered.ranges.map(toml::from_str).transpose();
+    let ranges = ranges.map_err(malformed)?;
     Ok(Model {
         manifest,
         plan,
+        ranges,
         labels,
         load: registered.load,
     })

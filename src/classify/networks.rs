@@ -67,6 +67,8 @@ pub struct Running {
     pub precision: PrecisionChoice,
     /// Threads that compute on the processor; `None` is one a core.
     pub threads: Option<NonZeroUsize>,
+    /// Whether each of them keeps to a core of its own.
+    pub pin_threads: bool,
 }
 
 struct LanePlan {
@@ -149,7 +151,8 @@ impl Plan {
         // One batch runs at a time, so all networks of a device can share.
         let can_fuse = |lane: &LanePlan| Classifier::can_fuse(&lane.model, &found.device);
         let fused = self.lanes.iter().any(can_fuse);
-        let crew = fused.then(|| Classifier::crew(running.threads));
+        let crew = fused.then(|| Classifier::crew(running.threads, running.pin_threads));
+        let crew = crew.transpose()?;
         for lane in &self.lanes {
             let LanePlan {
                 model,
@@ -162,6 +165,7 @@ impl Plan {
                 precision: decision.precision,
                 ranges: decision.ranges.as_ref(),
                 crew: crew.as_ref(),
+                pin_threads: running.pin_threads,
                 ..Options::default()
             };
             let classifier = Classifier::load_with(model, profile, record, device, &options)?;

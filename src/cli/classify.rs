@@ -8,15 +8,15 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use clap::Args;
-use model_import::classifier::{Classifier, Options, PrecisionChoice};
+use model_import::classifier::Classifier;
 use model_import::device::{self, DeviceChoice};
-use model_import::profile::{Geometry, Profile};
-use model_import::quantize::{Decision, decide};
-use model_import::{provision, registry};
+use model_import::profile::Geometry;
+use model_import::registry;
 
 use super::photos::{self, Photo};
 use super::report::{Failure, Report};
-use super::{Outcome, model, terminal};
+use super::running::Running;
+use super::{Outcome, model};
 use crate::classify::top::{Prediction, top};
 use crate::decode::Pixels;
 
@@ -52,14 +52,8 @@ pub(crate) struct Classify {
     #[arg(long, default_value = "8")]
     batch: NonZeroUsize,
 
-    /// What the processor computes with: auto, f32, bf16 or int8. auto is the fastest that
-    /// `beagle model quantize` has found to be good enough.
-    #[arg(long, default_value_t, env = "BEAGLE_PRECISION")]
-    precision: PrecisionChoice,
-
-    /// Threads that compute on the processor [default: one a core]
-    #[arg(long, env = "BEAGLE_THREADS")]
-    threads: Option<NonZeroUsize>,
+    #[command(flatten)]
+    running: Running,
 
     /// One JSON object a photo, one a line.
     #[arg(long)]
@@ -76,7 +70,8 @@ impl Classify {
     pub(crate) fn run(self) -> anyhow::Result<Outcome> {
         let profile = registry::profile(&self.profile)?;
         let photos = photos::find(&self.files)?;
-        let classifier = self.load(&profile)?;
+        let found = device::find(self.device)?;
+        let (classifier, _) = self.running.load(&profile, &found, &self.source)?;
         let mut report = Report::new(photos.len(), self.json);
         let (sender, receiver) = sync_channel(self.batch.get());
         thread::scope(|scope| {
@@ -85,27 +80,6 @@ impl Classify {
             self.answer_all(&receiver, &classifier, &mut report);
         });
         Ok(report.finish())
-    }
-
-    fn load(&self, profile: &Profile) -> anyhow::Result<Classifier> {
-        let device = device::find(self.device)?.device;
-        let model = registry::model(&profile.model)?;
-        let fetcher = self.source.fetcher()?;
-        let record = provision::record(&model, &fetcher)?;
-        let decision = decide(self.precision, &model, profile, &device, &fetcher.home)?;
-        if self.precision != PrecisionChoice::default() {
-            let Decision { precision, why, .. } = &decision;
-            terminal::note(&format!("precision {precision}: {why}"));
-        }
-        let options = Options {
-            precision: decision.precision,
-            ranges: decision.ranges.as_ref(),
-            threads: self.threads,
-            ..Options::default()
-        };
-        Ok(Classifier::load_with(
-            &model, profile, &record, &device, &options,
-        )?)
     }
 
     /// Answers in the order of the photos, a batch at a time.

@@ -10,6 +10,8 @@ mod classify;
 mod devices;
 mod model;
 mod quantize;
+mod bench;
+mod running;
 mod opening;
 mod photos;
 mod report;
@@ -38,6 +40,7 @@ enum Command {
     Classify(classify::Classify),
     Devices(devices::Devices),
     Model(model::Model),
+    Bench(bench::Bench),
 }
 
 /// How a command ended, when it ended by itself.
@@ -59,6 +62,7 @@ impl Cli {
             Command::Classify(command) => command.run(),
             Command::Devices(command) => command.run(),
             Command::Model(command) => command.run(),
+            Command::Bench(command) => command.run(),
         };
         match ended {
             Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -163,7 +163,8 @@ impl Export {
 /// Makes an ONNX image classifier servable under its own name, after the next build.
 ///
 /// Run it in a checkout of Beagle. It writes the network as Rust source, its labels and its
-/// profile into the checkout, and its weights into the cache.
+/// profile into the checkout, and its weights into the cache. A file that was quantized in QDQ form
+/// (onnxruntime.quantization.quantize_static) also has its ranges written, for --precision int8.
 ///
 /// Example:
 ///   beagle model import mobile --onnx mobile.onnx --labels labels.txt --profile mobile.toml
@@ -223,12 +224,17 @@ impl Import {
             labels: (&self.name, Some(&read(&self.labels)?)),
             profile: Some(profile),
         };
-        let Imported { manifest, plan } =
-            register::register(&self.source, &fetch::home()?, registration)?;
+        let Imported {
+            manifest,
+            plan,
+            ranges,
+            quantized,
+        } = register::register(&self.source, &fetch::home()?, registration)?;
         terminal::line(&format!(
             "{}: {} classes, {}x{} pixels. Build again, then: beagle classify --profile {} PHOTO",
             manifest.name, manifest.classes, manifest.width, manifest.height, manifest.name
         ));
+        let fused = plan.is_ok();
         terminal::line(&match plan {
             Ok(plan) => format!(
                 "On the processor it runs as one fused operation of {} layers.",
@@ -238,6 +244,19 @@ impl Import {
                 format!("On the processor it runs operator by operator, more slowly: {reason}.")
             }
         });
+        if quantized {
+            terminal::line(match (fused, ranges) {
+                (_, Some(_)) => {
+                    "It was quantized: --precision int8 computes in bytes, with the ranges of the file; f32 with the floats that its bytes stand for."
+                }
+                (true, None) => {
+                    "It was quantized, but the file has not a range for every value: `beagle model quantize` measures them for --precision int8."
+                }
+                (false, None) => {
+                    "It was quantized; it will compute with the floats that its bytes stand for."
+                }
+            });
+        }
         Ok(())
     }
 }

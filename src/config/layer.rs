@@ -70,6 +70,11 @@ pub struct Layer {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
 
+    /// Keep each of these threads to a core of its own (Linux) [default: false]
+    #[arg(long, env = "BEAGLE_PIN_THREADS", value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin_threads: Option<bool>,
+
     /// Profiles that are served, the default first [default: all of the build]
     #[arg(
         long,
@@ -310,6 +315,7 @@ mod tests {
             durability: Some(Durability::Power),
             precision: Some(PrecisionChoice::Auto),
             threads: Some(3),
+            pin_threads: Some(true),
             ..Layer::default()
         };
         let text = toml::to_string(&layer).unwrap();

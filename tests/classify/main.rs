@@ -2,6 +2,7 @@
 
 mod command;
 mod golden;
+mod layers;
 mod precision;
 #[cfg(target_os = "linux")]
 mod resident;

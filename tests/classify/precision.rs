@@ -210,7 +210,7 @@ fn what_is_asked_for_wrongly_is_named() {
 #[test]
 fn the_configuration_shows_what_was_said() {
     let mut command = beagle();
-    command.args(["serve", "--print-config", "--threads", "3"]);
+    command.args(["serve", "--print-config", "--threads", "3", "--pin-threads"]);
     let output = command.env("BEAGLE_PRECISION", "auto").output();
     let output = output.expect("the program starts");
     let shown = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -218,4 +218,5 @@ fn the_configuration_shows_what_was_said() {
         shown.contains("precision = \"auto\"") && shown.contains("threads = 3"),
         "{shown}"
     );
+    assert!(shown.contains("pin-threads = true"), "{shown}");
 }

@@ -33,7 +33,14 @@ impl Crew {
     /// `threads` threads, the caller's included; at least one.
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        let pool = Pool::new(threads);
+        Self::starting(threads, |_| ())
+    }
+
+    /// The same with `start` called once on every thread but the caller's, with its number from 1 to
+    /// `threads` - 1, before it works. It must not panic.
+    #[must_use]
+    pub fn starting(threads: usize, start: fn(usize)) -> Self {
+        let pool = Pool::new(threads, start);
         let blocks = || (0..pool.threads()).map(|_| Block::new(0)).collect();
         Self(Arc::new(Shared {
             threads: pool.threads(),

@@ -42,8 +42,9 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Pool {
-    /// `threads` threads in all, at least one.
-    pub(crate) fn new(threads: usize) -> Self {
+    /// `threads` threads in all, at least one. Each but the caller's calls `start` with its number
+    /// before it works.
+    pub(crate) fn new(threads: usize, start: fn(usize)) -> Self {
         let shared = Arc::new(Shared {
             job: UnsafeCell::new(None),
             round: AtomicUsize::new(0),
@@ -55,7 +56,10 @@ impl Pool {
         });
         let workers = (1..threads.max(1)).map(|thread| {
             let shared = Arc::clone(&shared);
-            thread::spawn(move || shared.work(thread))
+            thread::spawn(move || {
+                start(thread);
+                shared.work(thread);
+            })
         });
         let workers = workers.collect();
         Self { shared, workers }
@@ -209,7 +213,7 @@ mod tests {
     #[test]
     fn every_thread_runs_every_job() {
         for threads in 1..5 {
-            let mut pool = Pool::new(threads);
+            let mut pool = Pool::new(threads, |_| ());
             for _ in 0..50 {
                 let seen: Vec<AtomicUsize> = (0..threads).map(|_| AtomicUsize::new(0)).collect();
                 let barrier = pool.barrier();
@@ -228,7 +232,7 @@ mod tests {
     #[test]
     fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
         for panicking in 0..2 {
-            let mut pool = Pool::new(2);
+            let mut pool = Pool::new(2, |_| ());
             let barrier = pool.barrier();
             let failed = catch_unwind(AssertUnwindSafe(|| {
                 pool.run(&|thread| {

@@ -5,7 +5,9 @@
 //! files, which network it runs, top k.
 
 mod generated;
+mod layers;
 mod options;
+mod pin;
 pub(crate) mod processor;
 
 use std::num::NonZero;
@@ -21,6 +23,7 @@ use crate::profile::Profile;
 use crate::registry::{Manifest, Model};
 pub use fused::Crew;
 use generated::Generated;
+pub use layers::{LayerTime, LayerTimes, LayerWindow};
 pub use options::{Execution, NotAChoice, NotAPrecision, Options, Precision, PrecisionChoice};
 use processor::Processor;
 
@@ -46,6 +49,19 @@ pub enum ClassifyError {
         /// Images times classes.
         expected: usize,
     },
+}
+
+/// Why layers cannot be measured.
+#[derive(Debug, Error)]
+pub enum LayersError {
+    /// The network runs operator by operator.
+    #[error(
+        "model '{0}' runs operator by operator here, so its layers cannot be measured: that needs the device flex and a model that can be fused"
+    )]
+    NotFused(String),
+    /// The pixels are not whole images.
+    #[error(transparent)]
+    Pixels(#[from] ClassifyError),
 }
 
 /// A network with its weights, its profile and its labels, on one device.
@@ -121,10 +137,13 @@ impl Classifier {
         model.plan.is_some() && device::is_flex(device)
     }
 
-    /// `threads` threads, `None` for one a core, for fused classifiers to share.
-    #[must_use]
-    pub fn crew(threads: Option<NonZero<usize>>) -> Crew {
-        processor::crew(threads)
+    /// `threads` threads, `None` for one a core, for fused classifiers to share; with `pin` each but
+    /// the caller's keeps to a core.
+    ///
+    /// # Errors
+    /// [`LoadError::Options`] where threads cannot be pinned.
+    pub fn crew(threads: Option<NonZero<usize>>, pin: bool) -> Result<Crew, LoadError> {
+        processor::crew(threads, pin)
     }
 
     /// Sizes of batches, none above `largest`, that a fused network is to run once: then no batch up
@@ -160,6 +179,31 @@ impl Classifier {
         self.manifest.width as usize * self.manifest.height as usize * 3
     }
 
+    /// What each layer of a fused network is and how long it takes for these images together, the
+    /// median of so many rounds, one at least; `pixels` as in [`Classifier::probabilities`], and
+    /// at least one image.
+    ///
+    /// # Errors
+    /// [`LayersError::NotFused`] where the network is not run fused.
+    pub fn layers(&self, pixels: &[u8], rounds: usize) -> Result<LayerTimes, LayersError> {
+        let Network::Processor(network) = &self.network else {
+            return Err(LayersError::NotFused(self.manifest.name.clone()));
+        };
+        self.images(pixels)?;
+        let times = network.layers(pixels, rounds);
+        Ok(times.map_err(|error| ClassifyError::Device(error.to_string()))?)
+    }
+
+    /// How many whole images these are.
+    fn images(&self, pixels: &[u8]) -> Result<usize, ClassifyError> {
+        let (image, found) = (self.image_bytes(), pixels.len());
+        if found.is_multiple_of(image) {
+            Ok(found / image)
+        } else {
+            Err(ClassifyError::BatchSize { found, image })
+        }
+    }
+
     /// Probabilities of every class for every image, row by row: images x classes.
     ///
     /// `pixels` holds whole images one after the other, each height x width x 3, RGB, levels 0 to
@@ -169,14 +213,7 @@ impl Classifier {
     /// [`ClassifyError`]. burn may also panic when a device is lost; the caller that must outlive
     /// that catches it.
     pub fn probabilities(&self, pixels: Vec<u8>) -> Result<Vec<f32>, ClassifyError> {
-        let image = self.image_bytes();
-        if !pixels.len().is_multiple_of(image) {
-            return Err(ClassifyError::BatchSize {
-                found: pixels.len(),
-                image,
-            });
-        }
-        let images = pixels.len() / image;
+        let images = self.images(&pixels)?;
         if images == 0 {
             return Ok(Vec::new());
         }

@@ -22,6 +22,8 @@ pub struct Options<'a> {
     /// Threads, memory and packed weights that a fused network shares with others, which then run
     /// one after the other; `threads` is not read. `None` are its own.
     pub crew: Option<&'a Crew>,
+    /// Whether each thread of a fused network keeps to a core of its own; on Linux only.
+    pub pin_threads: bool,
     /// The range of every value, which [`Precision::Int8`] needs; see [`crate::quantize`].
     pub ranges: Option<&'a Ranges>,
 }

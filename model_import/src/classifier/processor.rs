@@ -14,6 +14,8 @@ use fused::{
     Weights,
 };
 
+use super::layers::{self, LayerTimes};
+use super::pin::{self, Pinned};
 use super::{ClassifyError, Options, Precision};
 use crate::network::LoadError;
 use crate::profile::{Channels, Normalisation, Output, Profile};
@@ -23,7 +25,10 @@ use crate::record::{Record, RecordError, Stored};
 pub(crate) struct Processor {
     /// Lent to one batch at a time: a classifier is not shared between threads.
     engine: RefCell<Engine>,
+    plan: Plan,
     output: Output,
+    /// Whether the thread that runs a batch keeps to one core meanwhile, as the others always do.
+    pin_threads: bool,
 }
 
 impl Processor {
@@ -61,7 +66,7 @@ impl Processor {
         let crew = match options.crew {
             Some(crew) => crew,
             None => {
-                own = self::crew(options.threads);
+                own = self::crew(options.threads, options.pin_threads)?;
                 &own
             }
         };
@@ -80,8 +85,16 @@ impl Processor {
         })?;
         Ok(Self {
             engine: RefCell::new(engine),
+            plan: plan.clone(),
             output: profile.output,
+            pin_threads: options.pin_threads,
         })
+    }
+
+    /// What each layer of the network is and how long it takes; see [`layers::measure`].
+    pub(super) fn layers(&self, pixels: &[u8], rounds: usize) -> Result<LayerTimes, InputError> {
+        let _pinned = self.pin_threads.then(|| Pinned::to_core_of(0));
+        layers::measure(&mut self.engine.borrow_mut(), &self.plan, pixels, rounds)
     }
 
     /// Shows every value of every image; see [`Engine::observe`].
@@ -105,6 +118,7 @@ impl Processor {
         classes: usize,
     ) -> Result<Vec<f32>, ClassifyError> {
         let mut scores = Vec::new();
+        let _pinned = self.pin_threads.then(|| Pinned::to_core_of(0));
         let ran = self.engine.borrow_mut().run_levels(pixels, &mut scores);
         ran.map_err(|error| ClassifyError::Device(error.to_string()))?;
         if self.output == Output::Logits {
@@ -115,9 +129,15 @@ impl Processor {
 }
 
 /// As many threads as are asked for, else one for each core that this process may use.
-pub(super) fn crew(threads: Option<NonZero<usize>>) -> Crew {
+/// With `pin` they keep to a core each, but for the caller's.
+pub(super) fn crew(threads: Option<NonZero<usize>>, pin: bool) -> Result<Crew, LoadError> {
     let available = || available_parallelism().map_or(1, NonZero::get);
-    Crew::new(threads.map_or_else(available, NonZero::get))
+    let threads = threads.map_or_else(available, NonZero::get);
+    if !pin {
+        return Ok(Crew::new(threads));
+    }
+    pin::check().map_err(LoadError::Options)?;
+    Ok(Crew::starting(threads, pin::keep))
 }
 
 /// A record's tensors in the dimensions that a plan asks for: those of a matrix are two in the

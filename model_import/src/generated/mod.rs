@@ -17,12 +17,14 @@ pub(crate) static MODELS: &[Registered] = &[
     Registered {
         manifest: include_str!("resnet50.toml"),
         plan: Some(include_str!("resnet50.plan.toml")),
+        ranges: None,
         labels: include_str!("../../../assets/labels/imagenet.txt"),
         load: load::<resnet50::Model>,
     },
     Registered {
         manifest: include_str!("resnet50_article.toml"),
         plan: Some(include_str!("resnet50_article.plan.toml")),
+        ranges: None,
         labels: include_str!("../../../assets/labels/imagenet.txt"),
         load: load::<resnet50_article::Model>,
     },

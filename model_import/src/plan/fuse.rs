@@ -7,15 +7,15 @@
 use fused::{Activation, Layer, Operation, Plan};
 
 /// The plan that gives value `output` of `plan` with the fewest layers; its last value is that one.
-pub(super) fn fuse(plan: Plan, output: usize) -> Plan {
+/// With it, the number that each value of `plan` has there, if it is still there.
+pub(super) fn fuse(plan: Plan, output: usize) -> (Plan, Vec<Option<usize>>) {
     let mut network = Network::of(plan.layers, output);
     for at in 0..network.layers.len() {
         network.join(at);
     }
-    Plan {
-        input: plan.input,
-        layers: network.numbered(),
-    }
+    let (layers, numbers) = network.numbered();
+    let input = plan.input;
+    (Plan { input, layers }, numbers)
 }
 
 /// Layers by the value that they write, less one; `None` where one is not needed or was moved.
@@ -106,8 +106,10 @@ impl Network {
     }
 
     /// The layers that are left, their values numbered anew.
-    fn numbered(self) -> Vec<Layer> {
+    fn numbered(self) -> (Vec<Layer>, Vec<Option<usize>>) {
         let mut numbers = vec![0; self.layers.len() + 1];
+        let is_left = |value: usize| value == 0 || self.layers[value - 1].is_some();
+        let left: Vec<bool> = (0..numbers.len()).map(is_left).collect();
         let mut layers = Vec::new();
         for (at, layer) in self.layers.into_iter().enumerate() {
             let Some(mut layer) = layer else {
@@ -124,7 +126,9 @@ impl Network {
             layers.push(layer);
             numbers[at + 1] = layers.len();
         }
-        layers
+        let numbers = numbers.into_iter().zip(left);
+        let numbers = numbers.map(|(number, left)| left.then_some(number));
+        (layers, numbers.collect())
     }
 }
 

@@ -30,7 +30,8 @@ struct Machine {
     bf16: bool,
 }
 
-/// Decides for a model on a device; measured ranges are in `home`. Where the model cannot run fused,
+/// Decides for a model on a device; measured ranges are in `home`, and go before those that the model's
+/// ONNX file had. Where the model cannot run fused,
 /// on a GPU for one, the numbers are burn's own.
 ///
 /// # Errors
@@ -56,7 +57,15 @@ pub fn decide(
     }
     match choice {
         PrecisionChoice::Only(Precision::Int8) => {
-            let Some(saved) = Saved::read(home, model, profile)? else {
+            let saved = Saved::read(home, model, profile)?;
+            if let (None, Some(ranges)) = (&saved, &model.ranges) {
+                return Ok(Decision {
+                    precision: Precision::Int8,
+                    why: "as asked; with the ranges of its ONNX file".to_owned(),
+                    ranges: Some(ranges.clone()),
+                });
+            }
+            let Some(saved) = saved else {
                 let path = super::path(home, model, profile)?;
                 return Err(SavedError::Missing {
                     path: path.display().to_string(),
@@ -182,6 +191,13 @@ mod tests {
             let choice = choice.parse().unwrap();
             decide(choice, &model, &profile, &Device::flex(), home.path())
         };
+        let mut own = model.clone();
+        let ranges = saved(&model, &profile, 0.5).ranges;
+        own.ranges = Some(ranges.clone());
+        let int8 = "int8".parse().unwrap();
+        let decision = decide(int8, &own, &profile, &Device::flex(), home.path()).unwrap();
+        assert_eq!(decision.ranges, Some(ranges));
+        assert!(decision.why.contains("ONNX file"), "{}", decision.why);
         let error = asked("int8").unwrap_err().to_string();
         assert!(error.contains("quantize --profile imagenet"), "{error}");
         assert_eq!(asked("bf16").unwrap().precision, Precision::Bf16);

@@ -84,7 +84,7 @@ fn an_imported_network_answers_as_onnx_runtime_does() {
         labels: ("mobile", Some(LABELS)),
         profile: Some(toml::from_str::<ProfileFile>(PROFILE).unwrap()),
     };
-    let Imported { manifest, plan } = register(copy.source(), &home, given).unwrap();
+    let Imported { manifest, plan, .. } = register(copy.source(), &home, given).unwrap();
     assert_eq!((manifest.width, manifest.height), (SIDE, SIDE));
     assert_eq!(manifest.classes, CLASSES);
     assert_fused(&plan.unwrap());

@@ -40,7 +40,7 @@ fn regenerating_the_published_models_gives_what_is_committed() {
     for (path, text) in &committed {
         assert_same(path, text, &made[path]);
     }
-    for Imported { manifest, plan } in imported {
+    for Imported { manifest, plan, .. } in imported {
         let record = format!("records/{}.bpk", manifest.record_sha256);
         assert!(tree.home().join(record).is_file());
         assert_all_fused(&plan.unwrap());

@@ -10,6 +10,7 @@ mod drift;
 mod files;
 mod graphs;
 mod operators;
+mod quantized;
 mod registering;
 mod tree;
 #[path = "../weights/mod.rs"]

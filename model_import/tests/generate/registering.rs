@@ -12,7 +12,7 @@ use onnx_ir::ModelProto;
 use crate::graphs::{LAST, PHOTO, assert_says, classifier, good, graph};
 use crate::tree::Tree;
 
-const LABELS: &str = "ant\nbee\ncat\ndog\n";
+pub(crate) const LABELS: &str = "ant\nbee\ncat\ndog\n";
 
 fn profile() -> ProfileFile {
     ProfileFile {
@@ -28,7 +28,11 @@ fn profile() -> ProfileFile {
     }
 }
 
-fn registration<'a>(name: &'a str, model: ModelProto, labels: &'a str) -> Registration<'a> {
+pub(crate) fn registration<'a>(
+    name: &'a str,
+    model: ModelProto,
+    labels: &'a str,
+) -> Registration<'a> {
     Registration {
         name,
         model,
@@ -42,7 +46,7 @@ fn a_model_is_written_with_its_manifest_labels_and_record() {
     let tree = Tree::copy();
     let before = tree.files();
     let given = registration("small", good(), LABELS);
-    let Imported { manifest, plan } = register(&tree.source(), &tree.home(), given).unwrap();
+    let Imported { manifest, plan, .. } = register(&tree.source(), &tree.home(), given).unwrap();
     assert_eq!((manifest.width, manifest.height), (8, 8));
     assert_eq!((manifest.classes, manifest.layout), (4, Layout::Nchw));
     let record = format!("records/{}.bpk", manifest.record_sha256);
@@ -82,7 +86,7 @@ fn a_model_that_cannot_be_fused_is_registered_without_a_plan() {
     register(&tree.source(), &tree.home(), given).unwrap();
     let tanh = classifier(vec![node("Tanh", "bend", &[PHOTO], LAST)]);
     let given = registration("small", tanh, LABELS);
-    let Imported { manifest, plan } = register(&tree.source(), &tree.home(), given).unwrap();
+    let Imported { manifest, plan, .. } = register(&tree.source(), &tree.home(), given).unwrap();
     assert_says(&plan.unwrap_err(), &["Tanh 'bend' has no fused form"]);
     assert!(tree.generated("small.rs").is_file());
     assert!(!tree.generated("small.plan.toml").exists());

@@ -20,12 +20,22 @@ use crate::onnx;
 /// Operator set in which `Softmax` began to work along one axis.
 const ONE_AXIS_SOFTMAX: i64 = 13;
 
-/// The graph as layers, one for each operator that computes something, and which value is the
-/// output. Weights have the names that ONNX has for them, and lie as they lie there.
+/// A graph that was read.
+pub(super) struct Read {
+    /// A layer for each operator that computes something. Weights have the names that ONNX has for
+    /// them, and lie as they lie there.
+    pub(super) plan: Plan,
+    /// The value that is the output.
+    pub(super) output: usize,
+    /// The value that each ONNX value is, by its name.
+    pub(super) values: HashMap<String, usize>,
+}
+
+/// The graph as layers.
 ///
 /// # Errors
 /// [`NoPlan`] naming the first operator without a layer.
-pub(super) fn read(model: &ModelProto, constants: &Constants) -> Result<(Plan, usize), NoPlan> {
+pub(super) fn read(model: &ModelProto, constants: &Constants) -> Result<Read, NoPlan> {
     let graph = &model.graph;
     let mut reader = Reader::new(model, constants)?;
     for node in &graph.node {
@@ -42,9 +52,21 @@ pub(super) fn read(model: &ModelProto, constants: &Constants) -> Result<(Plan, u
     }
     let output = graph.output.first().map_or("", |output| &output.name);
     match reader.flows.get(output) {
-        Some(flow) if flow.axes == Axes::Rows && flow.is_plain() => Ok((reader.plan, flow.value)),
+        Some(flow) if flow.axes == Axes::Rows && flow.is_plain() => Ok(Read {
+            output: flow.value,
+            plan: reader.plan,
+            values: plain(&reader.flows),
+        }),
         _ => Err(NoPlan::new("the network does not give rows of scores")),
     }
+}
+
+/// The values that are looked at as they are, padding aside, which changes no range that holds zero.
+fn plain(flows: &HashMap<String, Flow>) -> HashMap<String, usize> {
+    let whole = flows.iter().filter(|(_, flow)| !flow.sigmoid);
+    whole
+        .map(|(name, flow)| (name.clone(), flow.value))
+        .collect()
 }
 
 /// Which axes an ONNX value has.

@@ -20,7 +20,7 @@ fn planned(model: &ModelProto) -> Plan {
 }
 
 fn read(model: &ModelProto) -> Result<Plan, NoPlan> {
-    layers(model, &Constants::of(&model.graph))
+    layers(model, &Constants::of(&model.graph)).map(|(plan, _)| plan)
 }
 
 #[track_caller]

@@ -1,17 +1,20 @@
-//! Puts a model into a source tree: its Rust, its manifest, its plan if it has one, its labels and
-//! the list of them all; its record goes into the cache. After the next build it is served under
-//! its name.
+//! Puts a model into a source tree: its Rust, its manifest, its plan and ranges if it has them, its
+//! labels and the list of them all; its record goes into the cache. After the next build it is served
+//! under its name.
 //!
-//! Must not know: where the ONNX file came from, the command line.
+//! `tree` writes the files. Must not know: where the ONNX file came from, the command line.
+
+mod tree;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use fused::Plan;
+use fused::{Plan, Ranges};
 use onnx_ir::{GraphProto, ModelProto};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::dequantize::{DequantizeError, dequantize};
 use crate::generate::{self, GenerateError};
 use crate::labels::{Labels, LabelsError};
 use crate::onnx::{self, OnnxError};
@@ -20,9 +23,7 @@ use crate::plan::{self, NoPlan};
 use crate::profile::{Filter, Fit, Geometry, Normalisation, Output, Profile};
 use crate::record::{self, RecordError, Tensors};
 use crate::registry::{Layout, Manifest};
-
-/// What the name of a plan's file adds to the model's.
-const PLAN: &str = ".plan.toml";
+use tree::Tree;
 
 /// What a user says about an ONNX classifier that the file does not: the `--profile` file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +43,7 @@ pub struct ProfileFile {
 pub struct Registration<'a> {
     /// Its name, and its profile's: lower-case letters, digits and underscores.
     pub name: &'a str,
-    /// The model; BatchNorm is folded here.
+    /// The model; BatchNorm is folded here, and quantization taken out of it.
     pub model: ModelProto,
     /// File of `assets/labels` without its ending, and the text to write there if it is new.
     pub labels: (&'a str, Option<&'a str>),
@@ -57,6 +58,11 @@ pub struct Imported {
     pub manifest: Manifest,
     /// How the processor will run it fused, or why it will run it operator by operator.
     pub plan: Result<Plan, NoPlan>,
+    /// The ranges with which it computes in bytes, where the ONNX file was quantized and had one for
+    /// every value.
+    pub ranges: Option<Ranges>,
+    /// Whether the ONNX file was quantized.
+    pub quantized: bool,
 }
 
 /// Why a model was not registered.
@@ -78,6 +84,9 @@ pub enum RegisterError {
     /// The ONNX model is damaged.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
+    /// It was quantized in a way that cannot be undone.
+    #[error(transparent)]
+    Dequantize(#[from] DequantizeError),
     /// It cannot be turned into Rust.
     #[error(transparent)]
     Generate(#[from] GenerateError),
@@ -105,12 +114,6 @@ pub enum RegisterError {
     },
 }
 
-/// Files of a source tree that this module writes.
-struct Tree {
-    generated: PathBuf,
-    labels: PathBuf,
-}
-
 /// Writes everything, and returns what was written.
 ///
 /// # Errors
@@ -132,6 +135,7 @@ pub fn register(
     let shape = Shape::of(&model.graph)?;
     let text = tree.label_text(labels)?;
     let labels_read = Labels::parse(&text, shape.classes.unwrap_or_else(|| text.lines().count()))?;
+    let quantized = dequantize(&mut model)?;
     optimize::fold_batch_norm(&mut model)?;
 
     let records = home.join("records");
@@ -140,7 +144,11 @@ pub fn register(
     let code = generate::generate(&model, name, scratch.path())?;
     let made = scratch.path().join(format!("{name}.bpk"));
     let digest = record::digest(&made)?;
-    let plan = plan::of(&model, &Tensors::read(&made)?);
+    let planned = plan::of(&model, &Tensors::read(&made)?, &quantized);
+    let (plan, ranges) = match planned {
+        Ok((plan, ranges)) => (Ok(plan), ranges),
+        Err(reason) => (Err(reason), None),
+    };
     let kept = records.join(format!("{digest}.bpk"));
     fs::rename(&made, &kept).map_err(|error| io(&kept, error))?;
 
@@ -154,7 +162,12 @@ pub fn register(
         record_sha256: digest,
         profile: profile.map(|file| shape.profile(name, file)),
     };
-    let imported = Imported { manifest, plan };
+    let imported = Imported {
+        manifest,
+        plan,
+        ranges,
+        quantized: !quantized.is_empty(),
+    };
     tree.write(&imported, &code, &text)?;
     Ok(imported)
 }
@@ -229,116 +242,6 @@ impl Shape {
     }
 }
 
-impl Tree {
-    fn open(source: &Path) -> Result<Self, RegisterError> {
-        let generated = source.join("model_import/src/generated");
-        let labels = source.join("assets/labels");
-        if generated.join("mod.rs").is_file() && labels.is_dir() {
-            Ok(Self { generated, labels })
-        } else {
-            Err(RegisterError::NotACheckout(source.display().to_string()))
-        }
-    }
-
-    fn label_text(&self, (name, text): (&str, Option<&str>)) -> Result<String, RegisterError> {
-        let path = self.labels.join(format!("{name}.txt"));
-        text.map_or_else(
-            || fs::read_to_string(&path).map_err(|error| io(&path, error)),
-            |text| Ok(text.to_owned()),
-        )
-    }
-
-    fn write(&self, imported: &Imported, code: &str, labels: &str) -> Result<(), RegisterError> {
-        let Imported { manifest, plan } = imported;
-        let name = &manifest.name;
-        let plan_path = self.generated.join(format!("{name}{PLAN}"));
-        let toml = to_toml(&format!("{name}.toml"), manifest)?;
-        let plan = match plan {
-            Ok(plan) => Some(to_toml(&format!("{name}{PLAN}"), plan)?),
-            Err(_) => None,
-        };
-        // The last thing that can fail but the writing itself.
-        let mut manifests = self.others(name)?;
-        manifests.push((manifest.clone(), plan.is_some()));
-        manifests.sort_by(|(a, _), (b, _)| a.name.cmp(&b.name));
-        put(
-            &self.labels.join(format!("{}.txt", manifest.labels)),
-            labels,
-        )?;
-        put(&self.generated.join(format!("{name}.rs")), code)?;
-        put(&self.generated.join(format!("{name}.toml")), &toml)?;
-        match plan {
-            Some(plan) => put(&plan_path, &plan)?,
-            None if plan_path.exists() => {
-                fs::remove_file(&plan_path).map_err(|error| io(&plan_path, error))?;
-            }
-            None => {}
-        }
-        put(&self.generated.join("mod.rs"), &index(&manifests))
-    }
-
-    /// The manifest of every other model of the tree, and whether it has a plan.
-    fn others(&self, added: &str) -> Result<Vec<(Manifest, bool)>, RegisterError> {
-        let entries = fs::read_dir(&self.generated).map_err(|error| io(&self.generated, error))?;
-        let mut manifests = Vec::new();
-        for path in entries.flatten().map(|entry| entry.path()) {
-            let file = path.file_name().unwrap_or_default().to_string_lossy();
-            if file.ends_with(".toml") && !file.ends_with(PLAN) {
-                let text = fs::read_to_string(&path).map_err(|error| io(&path, error))?;
-                let manifest: Manifest =
-                    toml::from_str(&text).map_err(|error| RegisterError::Toml {
-                        path: path.display().to_string(),
-                        reason: error.to_string(),
-                    })?;
-                if manifest.name != added {
-                    let plan = self.generated.join(format!("{}{PLAN}", manifest.name));
-                    manifests.push((manifest, plan.is_file()));
-                }
-            }
-        }
-        Ok(manifests)
-    }
-}
-
-fn to_toml(file: &str, content: &impl Serialize) -> Result<String, RegisterError> {
-    toml::to_string(content).map_err(|error| RegisterError::Toml {
-        path: file.to_owned(),
-        reason: error.to_string(),
-    })
-}
-
-/// The Rust source of `generated/mod.rs`: one module and one entry a model.
-fn index(manifests: &[(Manifest, bool)]) -> String {
-    let names: Vec<&str> = manifests
-        .iter()
-        .map(|(manifest, _)| manifest.name.as_str())
-        .collect();
-    let entries: String = manifests
-        .iter()
-        .map(|(Manifest { name, labels, .. }, has_plan)| {
-            let plan = if *has_plan {
-                format!("Some(include_str!(\"{name}{PLAN}\"))")
-            } else {
-                "None".to_owned()
-            };
-            format!(
-                "    Registered {{\n        manifest: include_str!(\"{name}.toml\"),\n        \
-                 plan: {plan},\n        \
-                 labels: include_str!(\"../../../assets/labels/{labels}.txt\"),\n        \
-                 load: load::<{name}::Model>,\n    }},\n"
-            )
-        })
-        .collect();
-    format!(
-        "//! The models of this build. Written by `beagle model import`; do not edit.\n\n\
-         #![allow(\n    missing_docs,\n    unreachable_pub,\n    clippy::all,\n    clippy::allow_attributes,\n    \
-         reason = \"burn-onnx's code is as it is\"\n)]\n\n\
-         use crate::network::{{generated, load}};\nuse crate::registry::Registered;\n\n\
-         generated!({});\n\npub(crate) static MODELS: &[Registered] = &[\n{entries}];\n",
-        names.join(" ")
-    )
-}
-
 fn check_name(name: &str) -> Result<(), RegisterError> {
     let starts = name.starts_with(|first: char| first.is_ascii_lowercase());
     let plain =
@@ -358,10 +261,6 @@ fn check_name(name: &str) -> Result<(), RegisterError> {
 
 fn create_folder(path: &Path) -> Result<(), RegisterError> {
     fs::create_dir_all(path).map_err(|error| io(path, error))
-}
-
-fn put(path: &Path, text: &str) -> Result<(), RegisterError> {
-    fs::write(path, text).map_err(|error| io(path, error))
 }
 
 fn io(path: &Path, source: std::io::Error) -> RegisterError {
