@@ -38,7 +38,8 @@ struct Record<'a>(&'a Tensors, &'a Plan);
 
 impl Weights for Record<'_> {
     fn get(&self, name: &str) -> Option<(Vec<usize>, Cow<'_, [f32]>)> {
-        let stored = self.0.get(name)?;
+        let mut tensors = self.0.iter();
+        let (_, stored) = tensors.find(|(found, _)| *found == name)?;
         let kernel = |layer: &Convolution| {
             let [height, width] = layer.kernel;
             let inputs = stored.data.len() / (layer.outputs * height * width);
