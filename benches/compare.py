@@ -50,7 +50,7 @@ def cargo(*arguments, **environment):
 
 def program():
     """The path of the program; built with the features that the benchmarks have."""
-    lines = cargo("build", "--release", "--workspace", "--bin", "beagle", "--message-format", "json").splitlines()
+    lines = cargo("build", "--release", "--workspace", "--all-targets", "--message-format", "json").splitlines()
     built = [json.loads(line) for line in lines if '"executable":"' in line]
     return next(one["executable"] for one in built if one["target"]["name"] == "beagle")
 

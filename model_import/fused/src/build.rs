@@ -3,12 +3,12 @@
 //! Must not know: threads, how a step computes.
 
 use crate::element::{Element, Format, Rule};
-use crate::engine::Options;
 use crate::error::EngineError;
 use crate::kernel::{self, Kernels, LevelTable};
 use crate::layout::Layout;
 use crate::memory::{Lifetime, place};
 use crate::network::{Network, Stage};
+use crate::options::Options;
 use crate::pack::Kernel;
 use crate::plan::{Activation, Layer, Operation, Plan, Shape};
 use crate::ranges::Ranges;

@@ -15,62 +15,12 @@ use crate::build;
 use crate::clock::Clock;
 use crate::crew::{Crew, Hands};
 use crate::error::{EngineError, InputError};
-use crate::level::Level;
 use crate::network::{Network, Source};
+use crate::options::Options;
 use crate::plan::{Plan, Shape};
 use crate::ranges::Ranges;
 use crate::steps::{Images, Value};
 use crate::weights::{Normalise, Weights};
-use crate::winograd::Winograd;
-
-/// How numbers are stored and multiplied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Precision {
-    /// 32-bit floats.
-    F32,
-    /// The upper half of them.
-    Bf16,
-    /// 8-bit whole numbers with a scale; needs ranges.
-    Int8,
-}
-
-/// How an engine runs.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// How numbers are stored.
-    pub precision: Precision,
-    /// Threads, the caller's included.
-    pub threads: usize,
-    /// The instructions to use.
-    pub level: Level,
-    /// Most images that a thread runs through the network together.
-    pub images: usize,
-    /// A layer that reads and writes at least this many bytes for one image takes one at a time, and
-    /// so do the layers before it: of more, less would stay in the caches until it is read again.
-    pub large: usize,
-    /// Whether pairs of bf16 and quads of 8-bit numbers are multiplied in one instruction, where the
-    /// processor has it. Only tests and comparisons want it otherwise.
-    pub dots: bool,
-    /// Which 3x3 convolutions of f32 take fewer multiplications.
-    pub winograd: Winograd,
-}
-
-impl Options {
-    /// `threads` threads of `precision` with the best that the processor has.
-    #[must_use]
-    pub fn new(precision: Precision, threads: usize) -> Self {
-        Self {
-            precision,
-            threads,
-            level: Level::detect(),
-            images: 2,
-            // Two second-level caches of today.
-            large: 2 << 20,
-            dots: true,
-            winograd: Winograd::Auto,
-        }
-    }
-}
 
 /// A network ready to run.
 pub struct Engine {

@@ -1,8 +1,8 @@
 //! A whole convolutional network as one operation on the processor.
 //!
 //! A [`Plan`] says which layers there are; it is plain data, written beside a generated model. An
-//! [`Engine`] is a plan with packed weights; a [`Crew`] has the threads and the memory of some engines. Must not know: burn, ONNX, files,
-//! servers.
+//! [`Engine`] is a plan with packed weights; a [`Crew`] has the threads and the memory of some
+//! engines. Must not know: burn, ONNX, files, servers.
 
 #![expect(
     unsafe_code,
@@ -32,12 +32,14 @@ mod storage;
 mod clock;
 mod threads;
 mod crew;
+mod options;
 mod engine;
 
 pub use crew::Crew;
-pub use engine::{Engine, Options, Precision};
+pub use engine::Engine;
 pub use error::{EngineError, InputError};
 pub use level::Level;
+pub use options::{Options, Precision};
 pub use plan::{Activation, Convolution, Layer, Operation, Plan, Pool, Shape, WeightLayout};
 pub use ranges::{Range, Ranges};
 pub use shapes::PlanError;

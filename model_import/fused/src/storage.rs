@@ -6,8 +6,8 @@
 //! work, where an error reaches the scores undiminished. Must not know: layouts, kernels.
 
 use crate::element::{Format, Quantum};
-use crate::engine::Precision;
 use crate::error::EngineError;
+use crate::options::Precision;
 use crate::plan::{Activation, Layer, Operation, Plan, Shape};
 use crate::ranges::{Range, Ranges};
 

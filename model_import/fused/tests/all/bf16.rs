@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use crate::naive::{self, Named, close, engine_of, is_real, observed, ways};
+use crate::naive::formats::is_real;
+use crate::naive::{self, Named, close, engine_of, observed, ways};
 use crate::plans;
 use fused::{Operation, Plan, Precision, Ranges};
 

@@ -1,7 +1,8 @@
 //! int8 layer by layer against whole numbers, at every level and with both ways to multiply quads.
 
 use crate::integer::{Meaning, layer, meanings};
-use crate::naive::{self, Named, close, engine_of, is_real, observed, ranges, ways};
+use crate::naive::formats::is_real;
+use crate::naive::{self, Named, close, engine_of, observed, ranges, ways};
 use crate::plans;
 use fused::{Activation, Engine, EngineError, Operation, Options, Plan, Precision, Range, Ranges};
 

@@ -5,7 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use crate::naive::{Named, PLAIN, is_real, tap};
+use crate::naive::formats::is_real;
+use crate::naive::{Named, PLAIN, tap};
 use fused::{
     Activation, Convolution, Layer, Operation, Plan, Pool, Range, Ranges, Shape, WeightLayout,
 };

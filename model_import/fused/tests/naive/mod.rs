@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+pub(crate) mod formats;
+
 use std::collections::HashMap;
 
 use fused::{
@@ -46,41 +48,6 @@ pub(crate) fn ways(precision: Precision) -> Vec<Options> {
         }
     }
     ways
-}
-
-/// Whether an engine of fewer bits stores a value as floats nevertheless: the output, and what is read
-/// only to make such values by a softmax, by an average or by the last linear layer.
-pub(crate) fn is_real(plan: &Plan, value: usize) -> bool {
-    let last = plan.layers.len();
-    if value == 0 || value == last {
-        return value == last;
-    }
-    let shape = plan.shapes().unwrap()[value];
-    let reads = |layer: &&(usize, &Layer)| {
-        let other = match &layer.1.operation {
-            Operation::Convolution(convolution) => convolution.residual,
-            Operation::Add { other, .. } => Some(*other),
-            _ => None,
-        };
-        layer.1.input == value || other == Some(value)
-    };
-    let layers: Vec<(usize, &Layer)> = plan.layers.iter().enumerate().collect();
-    let mut readers = layers.iter().filter(reads).peekable();
-    readers.peek().is_some()
-        && readers.all(|(index, layer)| {
-            let rest = &plan.layers[index + 1..];
-            let is_last = rest
-                .iter()
-                .all(|layer| layer.operation == Operation::Softmax);
-            let is_kind = match &layer.operation {
-                Operation::Softmax | Operation::AveragePool(_) => true,
-                Operation::Convolution(convolution) => {
-                    is_last && convolution.residual.is_none() && shape.height * shape.width == 1
-                }
-                _ => false,
-            };
-            is_kind && is_real(plan, index + 1)
-        })
 }
 
 /// An engine for `options` with `ranges` where it wants them.
