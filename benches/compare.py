@@ -52,7 +52,8 @@ def program():
     """The path of the program; built with the features that the benchmarks have."""
     lines = cargo("build", "--release", "--workspace", "--all-targets", "--message-format", "json").splitlines()
     built = [json.loads(line) for line in lines if '"executable":"' in line]
-    return next(one["executable"] for one in built if one["target"]["name"] == "beagle")
+    wanted = (one for one in built if one["target"]["kind"] == ["bin"] and not one["profile"]["test"])
+    return next(one["executable"] for one in wanted if one["target"]["name"] == "beagle")
 
 
 def beagle(threads, **environment):

@@ -3,7 +3,7 @@
 //!
 //! On flex the network runs fused. `BEAGLE_EXECUTION=generated` measures the generated network,
 //! operator by operator; `BEAGLE_PRECISION` (f32, bf16, int8), `BEAGLE_THREADS` and
-//! `BEAGLE_PIN_THREADS` (true, false) are the fused network's.
+//! `BEAGLE_PIN_THREADS` (true, false) are the fused network's. `BEAGLE_PROFILE` names another profile.
 //!
 //! cargo bench --bench forward
 //! `benches/compare.py` prints it beside ONNX Runtime.
@@ -25,11 +25,12 @@ fn given(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The classifier of the default profile, as the environment asks for it.
+/// The classifier of a profile, as the environment asks for it.
 fn classifier() -> Classifier {
     let name = given("BEAGLE_DEVICE").unwrap_or_else(|| "flex".to_owned());
     let found = device::find(name.parse().expect("a device's name")).expect("the device is there");
-    let profile = registry::profile("imagenet").expect("it is built in");
+    let profile = given("BEAGLE_PROFILE").unwrap_or_else(|| "imagenet".to_owned());
+    let profile = registry::profile(&profile).expect("it is built in");
     let model = registry::model(&profile.model).expect("it is built in");
     let fetcher = fetch::Fetcher::new(fetch::home().expect("there is a home for the weights"));
     let record = provision::record(&model, &fetcher).expect("the weights can be had");
