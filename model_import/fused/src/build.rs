@@ -172,7 +172,7 @@ fn values(
 /// How many layers, from the first on, take one image at a time; see [`Options::large`].
 fn early(plan: &Plan, layouts: &[Layout], large: usize) -> usize {
     let touched = |(index, layer): (usize, &Layer)| -> usize {
-        let read = reads(layer).map(|value| layouts[value].image());
+        let read = layer.reads().map(|value| layouts[value].image());
         read.sum::<usize>() + layouts[index + 1].image()
     };
     let layers = plan.layers.iter().enumerate();
@@ -206,16 +206,6 @@ fn places(lifetimes: &[Lifetime], early: usize) -> (Vec<Place>, [usize; 2]) {
     (places.collect(), [shared, own])
 }
 
-/// The values that a layer reads.
-fn reads(layer: &Layer) -> impl Iterator<Item = usize> {
-    let other = match &layer.operation {
-        Operation::Convolution(convolution) => convolution.residual,
-        Operation::Add { other, .. } => Some(*other),
-        _ => None,
-    };
-    [Some(layer.input), other].into_iter().flatten()
-}
-
 /// The border of each value: as wide as the widest padding of the convolutions that read it.
 fn halos(plan: &Plan, values: usize) -> Vec<[usize; 4]> {
     let mut halos = vec![[0; 4]; values];
@@ -241,7 +231,7 @@ fn lifetimes(plan: &Plan, layouts: &[Layout]) -> Vec<Lifetime> {
         })
         .collect();
     for (index, layer) in plan.layers.iter().enumerate() {
-        for value in reads(layer) {
+        for value in layer.reads() {
             lifetimes[value].last = index + 1;
         }
     }

@@ -33,7 +33,7 @@ pub struct Options {
     /// Whether pairs of bf16 and quads of 8-bit numbers are multiplied in one instruction, where the
     /// processor has it. Only tests and comparisons want it otherwise.
     pub dots: bool,
-    /// Which 3x3 convolutions of f32 take fewer multiplications.
+    /// Which 3x3 convolutions of f32 and bf16 take fewer multiplications.
     pub winograd: Winograd,
 }
 

@@ -4,6 +4,8 @@
 //! the last value is the output. What a field leaves out is its usual value: stride and dilation 1,
 //! no padding, one group, no activation. Must not know: weights' numbers, memory, kernels.
 
+use std::iter;
+
 use serde::{Deserialize, Serialize};
 
 /// A network: its input and its layers in the order in which they run.
@@ -71,6 +73,18 @@ pub enum Operation {
     },
     /// Probabilities from scores, over the channels of a value of one pixel.
     Softmax,
+}
+
+impl Layer {
+    /// The values that it reads: its input and what it adds to it.
+    pub fn reads(&self) -> impl Iterator<Item = usize> + use<> {
+        let added = match &self.operation {
+            Operation::Convolution(convolution) => convolution.residual,
+            Operation::Add { other, .. } => Some(*other),
+            _ => None,
+        };
+        iter::once(self.input).chain(added)
+    }
 }
 
 impl Operation {

@@ -73,7 +73,7 @@ fn formats(plan: &Plan, shapes: &[Shape], format: Format) -> Vec<Format> {
             .layers
             .iter()
             .enumerate()
-            .filter(|(_, layer)| reads(layer, value));
+            .filter(|(_, layer)| layer.reads().any(|read| read == value));
         let is_real = |(index, layer): (usize, &Layer)| {
             let is_small = match &layer.operation {
                 Operation::Softmax | Operation::AveragePool(_) => true,
@@ -97,15 +97,6 @@ fn is_scores(plan: &Plan, value: usize) -> bool {
     let rest = &plan.layers[value..];
     rest.iter()
         .all(|layer| layer.operation == Operation::Softmax)
-}
-
-fn reads(layer: &Layer, value: usize) -> bool {
-    let other = match &layer.operation {
-        Operation::Convolution(convolution) => convolution.residual,
-        Operation::Add { other, .. } => Some(*other),
-        _ => None,
-    };
-    layer.input == value || other == Some(value)
 }
 
 /// The ranges, one for each of `values` values.

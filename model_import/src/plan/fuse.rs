@@ -35,7 +35,7 @@ impl Network {
                 *slot = None;
             }
             if let Some(layer) = slot {
-                for value in reads(layer) {
+                for value in layer.reads() {
                     readers[value] += 1;
                 }
             }
@@ -134,14 +134,4 @@ impl Network {
 
 fn bare(activation: Activation) -> Option<()> {
     (activation == Activation::None).then_some(())
-}
-
-/// The values that a layer reads.
-fn reads(layer: &Layer) -> impl Iterator<Item = usize> + use<> {
-    let second = match &layer.operation {
-        Operation::Convolution(convolution) => convolution.residual,
-        Operation::Add { other, .. } => Some(*other),
-        _ => None,
-    };
-    std::iter::once(layer.input).chain(second)
 }

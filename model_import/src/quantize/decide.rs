@@ -31,8 +31,7 @@ struct Machine {
 }
 
 /// Decides for a model on a device; measured ranges are in `home`, and go before those that the model's
-/// ONNX file had. Where the model cannot run fused,
-/// on a GPU for one, the numbers are burn's own.
+/// ONNX file had. Where the model cannot run fused, on a GPU for one, the numbers are burn's own.
 ///
 /// # Errors
 /// [`SavedError`] when bytes are asked for and there are no ranges, or the ranges are damaged.

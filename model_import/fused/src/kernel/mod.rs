@@ -28,7 +28,7 @@ pub(crate) use plain::{Channels, Elementwise, Image, PoolRow};
 pub(crate) use winograd::{Gather, Scatter, Transforms, transforms};
 
 use crate::element::Rule;
-use tables::kernels;
+use tables::{as_floats, kernels};
 
 /// One tile of a convolution for one panel of output channels. Steps are in bytes.
 ///
@@ -68,8 +68,9 @@ pub(crate) type TileKernel = unsafe fn(&Tile);
 /// Writes a row of pixels by a table of numbers a level and an order of channels.
 pub(crate) type LevelsKernel = unsafe fn(&Codec, &[u8], &LevelTable, [usize; 3]);
 
-/// The kernels for layers that read and write given formats, at one level. Those over plain code ask of their caller what the
-/// methods in `plain.rs` and `grouped.rs` ask, and that the processor has the level's instructions.
+/// The kernels for layers that read and write given formats, at one level. Those over plain code ask of
+/// their caller what the methods in `plain.rs` and `grouped.rs` ask, and that the processor has the
+/// level's instructions.
 pub(crate) struct Kernels {
     /// Output channels of a whole panel; a last one may have 16.
     pub(crate) panel: usize,

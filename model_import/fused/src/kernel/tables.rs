@@ -1,4 +1,5 @@
-//! The macro that makes a level's [`Kernels`](super::Kernels) table of an `Arithmetic`.
+//! The macros that make a level's [`Kernels`](super::Kernels) table of an `Arithmetic`, and most of an
+//! `Arithmetic` of f32's.
 //!
 //! Must not know: which levels and precisions there are.
 
@@ -106,3 +107,31 @@ macro_rules! kernels {
     };
 }
 pub(super) use kernels;
+
+/// What kernels of fewer bits than f32's do as f32 does, once their sums are floats. `REAL` says
+/// whether they write floats, too.
+macro_rules! as_floats {
+    ($floats:ty, $size:literal) => {
+        type Real = <$floats as Arithmetic>::Real;
+        const LANES: usize = <$floats>::LANES;
+        const SIZE: usize = $size;
+        const OUTPUT: usize = if REAL { 4 } else { $size };
+
+        #[inline(always)]
+        unsafe fn clamp(value: Self::Real, rule: &Rule) -> Self::Real {
+            // SAFETY: the caller's promise.
+            unsafe { <$floats>::clamp(value, rule) }
+        }
+
+        #[inline(always)]
+        fn write_soon(at: *const u8) {
+            <$floats>::write_soon(at);
+        }
+
+        #[inline(always)]
+        fn read_soon(at: *const u8) {
+            <$floats>::read_soon(at);
+        }
+    };
+}
+pub(super) use as_floats;

@@ -10,14 +10,7 @@ pub(crate) fn is_real(plan: &Plan, value: usize) -> bool {
         return value == last;
     }
     let shape = plan.shapes().unwrap()[value];
-    let reads = |layer: &&(usize, &Layer)| {
-        let other = match &layer.1.operation {
-            Operation::Convolution(convolution) => convolution.residual,
-            Operation::Add { other, .. } => Some(*other),
-            _ => None,
-        };
-        layer.1.input == value || other == Some(value)
-    };
+    let reads = |layer: &&(usize, &Layer)| layer.1.reads().any(|read| read == value);
     let layers: Vec<(usize, &Layer)> = plan.layers.iter().enumerate().collect();
     let mut readers = layers.iter().filter(reads).peekable();
     readers.peek().is_some()

@@ -6,7 +6,7 @@ use std::arch::x86_64::{
     _mm256_slli_epi32,
 };
 
-use super::as_floats;
+use super::sums_as_floats;
 use crate::element::{Element, Quantum, Rule, map};
 use crate::kernel::avx2::F32Arithmetic;
 use crate::kernel::{Arithmetic, kernels};
@@ -30,7 +30,7 @@ unsafe fn widen(pairs: __m256i) -> [__m256; 2] {
 }
 
 impl<const REAL: bool> Arithmetic for Widened<REAL> {
-    as_floats!(F32Arithmetic);
+    sums_as_floats!(F32Arithmetic);
     type Operand = [__m256; 2];
 
     #[inline(always)]

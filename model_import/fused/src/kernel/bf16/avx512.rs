@@ -8,7 +8,7 @@ use std::arch::x86_64::{
     _mm512_slli_epi32,
 };
 
-use super::as_floats;
+use super::sums_as_floats;
 use crate::element::{Element, Quantum, Rule, map};
 use crate::kernel::avx512::F32Arithmetic;
 use crate::kernel::{Arithmetic, kernels};
@@ -35,7 +35,7 @@ unsafe fn operand<const PAIRS: bool>(pairs: __m512i) -> [__m512i; 2] {
 }
 
 impl<const PAIRS: bool, const REAL: bool> Arithmetic for Bf16<PAIRS, REAL> {
-    as_floats!(F32Arithmetic);
+    sums_as_floats!(F32Arithmetic);
     type Operand = [__m512i; 2];
 
     #[inline(always)]

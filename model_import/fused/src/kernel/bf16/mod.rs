@@ -1,7 +1,7 @@
 //! Kernels over bf16: products of pairs, summed as f32.
 //!
 //! Processors that multiply pairs in one instruction do; others widen them to floats. Every table
-//! comes twice: what it writes is bf16, or f32 (`REAL`) for the network's scores.
+//! comes twice: what it writes is bf16, or f32 (`REAL`) at the end of a network.
 //! Must not know: plans, layers, threads.
 
 mod portable;
@@ -34,13 +34,10 @@ pub(super) fn of(level: Level, pairs: bool, real: bool) -> &'static Kernels {
 }
 
 /// What bf16 does as f32 does, for its sums are floats.
-macro_rules! as_floats {
+macro_rules! sums_as_floats {
     ($floats:ty) => {
+        crate::kernel::as_floats!($floats, 2);
         type Sum = <$floats as Arithmetic>::Sum;
-        type Real = <$floats as Arithmetic>::Real;
-        const LANES: usize = <$floats>::LANES;
-        const SIZE: usize = 2;
-        const OUTPUT: usize = if REAL { 4 } else { 2 };
 
         #[inline(always)]
         unsafe fn zero() -> Self::Sum {
@@ -59,22 +56,6 @@ macro_rules! as_floats {
             // SAFETY: the caller's promise.
             unsafe { <$floats>::silu(value, rule) }
         }
-
-        #[inline(always)]
-        unsafe fn clamp(value: Self::Real, rule: &Rule) -> Self::Real {
-            // SAFETY: the caller's promise.
-            unsafe { <$floats>::clamp(value, rule) }
-        }
-
-        #[inline(always)]
-        fn write_soon(at: *const u8) {
-            <$floats>::write_soon(at);
-        }
-
-        #[inline(always)]
-        fn read_soon(at: *const u8) {
-            <$floats>::read_soon(at);
-        }
     };
 }
-use as_floats;
+use sums_as_floats;

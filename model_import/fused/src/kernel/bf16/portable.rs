@@ -1,6 +1,6 @@
 //! Plain arrays, pairs widened to floats.
 
-use super::as_floats;
+use super::sums_as_floats;
 use crate::element::{Element, Quantum, Rule, map};
 use crate::kernel::portable::{F32Arithmetic, PIXELS};
 use crate::kernel::{Arithmetic, kernels};
@@ -8,7 +8,7 @@ use crate::kernel::{Arithmetic, kernels};
 struct Widened<const REAL: bool>;
 
 impl<const REAL: bool> Arithmetic for Widened<REAL> {
-    as_floats!(F32Arithmetic);
+    sums_as_floats!(F32Arithmetic);
     /// The first and the second number of each pair.
     type Operand = [[f32; 16]; 2];
 

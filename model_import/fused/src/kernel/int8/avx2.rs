@@ -10,15 +10,14 @@ use std::arch::x86_64::{
     _mm256_srai_epi16, _mm256_srli_epi16,
 };
 
-use super::as_floats;
 use crate::element::{Rule, map};
 use crate::kernel::avx2::F32Arithmetic;
-use crate::kernel::{Arithmetic, kernels};
+use crate::kernel::{Arithmetic, as_floats, kernels};
 
 struct Bytes<const QUADS: bool, const REAL: bool>;
 
 impl<const QUADS: bool, const REAL: bool> Arithmetic for Bytes<QUADS, REAL> {
-    as_floats!(F32Arithmetic);
+    as_floats!(F32Arithmetic, 1);
     type Sum = __m256i;
     /// The quads as they are; or numbers 0 and 2, then 1 and 3 of each.
     type Operand = [__m256i; 2];

@@ -9,15 +9,14 @@ use std::arch::x86_64::{
     _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_srli_epi16,
 };
 
-use super::as_floats;
 use crate::element::{Rule, map};
 use crate::kernel::avx512::F32Arithmetic;
-use crate::kernel::{Arithmetic, kernels};
+use crate::kernel::{Arithmetic, as_floats, kernels};
 
 struct Bytes<const QUADS: bool, const REAL: bool>;
 
 impl<const QUADS: bool, const REAL: bool> Arithmetic for Bytes<QUADS, REAL> {
-    as_floats!(F32Arithmetic);
+    as_floats!(F32Arithmetic, 1);
     type Sum = __m512i;
     /// The quads as they are; or numbers 0 and 2, then 1 and 3 of each.
     type Operand = [__m512i; 2];

@@ -37,30 +37,3 @@ pub(super) fn of(level: Level, quads: bool, real: bool) -> &'static Kernels {
         (_, _, true) => &portable::INT8_REAL,
     }
 }
-
-/// What bytes do as f32 does.
-macro_rules! as_floats {
-    ($floats:ty) => {
-        type Real = <$floats as Arithmetic>::Real;
-        const LANES: usize = <$floats>::LANES;
-        const SIZE: usize = 1;
-        const OUTPUT: usize = if REAL { 4 } else { 1 };
-
-        #[inline(always)]
-        unsafe fn clamp(value: Self::Real, rule: &Rule) -> Self::Real {
-            // SAFETY: the caller's promise.
-            unsafe { <$floats>::clamp(value, rule) }
-        }
-
-        #[inline(always)]
-        fn write_soon(at: *const u8) {
-            <$floats>::write_soon(at);
-        }
-
-        #[inline(always)]
-        fn read_soon(at: *const u8) {
-            <$floats>::read_soon(at);
-        }
-    };
-}
-use as_floats;

@@ -1,14 +1,13 @@
 //! Plain arrays, quads widened to 16 bits.
 
-use super::as_floats;
 use crate::element::{Rule, map, round_byte};
 use crate::kernel::portable::{F32Arithmetic, PIXELS};
-use crate::kernel::{Arithmetic, kernels};
+use crate::kernel::{Arithmetic, as_floats, kernels};
 
 struct Widened<const REAL: bool>;
 
 impl<const REAL: bool> Arithmetic for Widened<REAL> {
-    as_floats!(F32Arithmetic);
+    as_floats!(F32Arithmetic, 1);
     type Sum = [i32; 16];
     /// Numbers 0 and 2, then 1 and 3 of each quad.
     type Operand = [[i16; 32]; 2];
