@@ -47,6 +47,7 @@ macro_rules! kernels {
             crate::kernel::Kernels {
                 peak,
                 panel: $panel,
+                lanes: <$arithmetic as Arithmetic>::LANES,
                 strips: $most.0,
                 pixels: $most.1,
                 tile: find,
