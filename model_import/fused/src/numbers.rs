@@ -37,21 +37,21 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// Of panels in `order`, for runs over `pixels` pixels of the input.
+    /// Of panels in `order`, of floats maybe the upper halves, for runs over `pixels` pixels of the input.
     pub(crate) fn new(
         kernel: &Kernel<'_>,
         mut bias: Vec<f32>,
         ([input, output], pixels): ([&Value; 2], usize),
         residual: Option<&Value>,
         rule: Rule,
-        order: Order,
+        (order, halves): (Order, bool),
     ) -> Self {
         let layout = (&input.layout, pixels);
         let padded = kernel.outputs.next_multiple_of(CHANNELS);
         bias.resize(padded, 0.0);
         let panels = match input.format {
-            Format::F32 => pack(kernel, layout, order, |_, weight| weight),
-            Format::Bf16 => pack(kernel, layout, order, |_, weight| {
+            Format::F32 if !halves => pack(kernel, layout, order, |_, weight| weight),
+            Format::F32 | Format::Bf16 => pack(kernel, layout, order, |_, weight| {
                 <u16 as Element>::encode(weight, &Quantum::ONE)
             }),
             Format::U8 => {

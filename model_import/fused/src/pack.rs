@@ -111,7 +111,7 @@ pub(crate) fn pack<W: Plain>(
     order: Order,
     encode: impl Fn(usize, f32) -> W,
 ) -> Panels {
-    let group = 4 / size_of::<W>();
+    let group = 4 / input.size;
     let [height, width] = kernel.size;
     let run = (pixels * input.depth).next_multiple_of(group);
     let reduction = height * width / pixels * run;

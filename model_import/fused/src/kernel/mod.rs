@@ -8,6 +8,7 @@
 mod plain;
 mod codec;
 mod grouped;
+mod halves;
 mod lanes;
 mod points;
 mod winograd;
@@ -108,6 +109,8 @@ pub(crate) struct Kernels {
     pub(crate) panel: usize,
     /// Output channels of a vector of sums.
     pub(crate) lanes: usize,
+    /// Bytes of the weights for a group of 4 bytes of the input, for one output channel.
+    pub(crate) weight: usize,
     /// Most strips of a tile.
     pub(crate) strips: usize,
     /// Most pixels of a strip.
@@ -135,7 +138,7 @@ pub(crate) struct Kernels {
 pub(crate) trait Arithmetic {
     /// Running sums, one an output channel.
     type Sum: Copy;
-    /// A group of 4 bytes an output channel.
+    /// A group of the reduction an output channel.
     type Operand: Copy;
     /// Floats, one an output channel.
     type Real: Copy;
@@ -143,6 +146,8 @@ pub(crate) trait Arithmetic {
     const LANES: usize;
     /// Bytes an element that is read.
     const SIZE: usize;
+    /// Bytes of a group of weights for one output channel.
+    const WEIGHT: usize = 4;
     /// Bytes an element that is written.
     const OUTPUT: usize = Self::SIZE;
     /// Whether sums can become elements by [`Self::requantize`].
@@ -316,7 +321,7 @@ unsafe fn reduce<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const 
             for _ in 0..tile.run {
                 let mut columns = [A::weights(weights); VECTORS];
                 each!(vector < VECTORS of 2 {
-                    columns[vector] = A::weights(weights.add(vector * A::LANES * 4));
+                    columns[vector] = A::weights(weights.add(vector * A::LANES * A::WEIGHT));
                 });
                 each!(strip < STRIPS of 2 { each!(pixel < PIXELS of 7 {
                     let number = A::broadcast(input[strip].wrapping_add(pixel * step));
@@ -325,7 +330,7 @@ unsafe fn reduce<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const 
                         *sum = A::multiply_add(*sum, number, columns[vector]);
                     });
                 }) });
-                weights = weights.wrapping_add(VECTORS * A::LANES * 4);
+                weights = weights.wrapping_add(VECTORS * A::LANES * A::WEIGHT);
                 input = input.map(|input| input.wrapping_add(4));
             }
         }

@@ -48,6 +48,7 @@ macro_rules! kernels {
                 peak,
                 panel: $panel,
                 lanes: <$arithmetic as Arithmetic>::LANES,
+                weight: <$arithmetic as Arithmetic>::WEIGHT,
                 strips: $most.0,
                 pixels: $most.1,
                 tile: find,

@@ -69,16 +69,17 @@ impl Dense {
             (kernels.strips, kernels.pixels),
         );
         let (offsets, pixels) = walk.segments(&input.layout);
+        let order = Order {
+            widest: kernels.panel,
+            interleaved: (input.format == Format::U8).then_some(kernels.lanes),
+        };
         let numbers = Numbers::new(
             &parts.kernel,
             parts.bias,
             ([&input, &output], pixels),
             residual.as_ref(),
             parts.rule,
-            Order {
-                widest: kernels.panel,
-                interleaved: (input.format == Format::U8).then_some(kernels.lanes),
-            },
+            (order, input.format == Format::F32 && kernels.weight == 2),
         );
         let blocking = |images| {
             let (list, repeat) = tiling.tiles(images);

@@ -13,14 +13,12 @@ fn rounded(number: f32) -> f32 {
     f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
 }
 
-/// The weights as they are stored: those of grouped convolutions and of floats stay as they are, and
-/// so do biases.
-fn stored(plan: &Plan, weights: &Named) -> Named {
+/// The weights as they are stored: those of grouped convolutions stay as they are, and so do biases.
+pub(crate) fn stored(plan: &Plan, weights: &Named) -> Named {
     let mut stored = weights.clone();
     for layer in &plan.layers {
         if let Operation::Convolution(convolution) = &layer.operation
             && convolution.groups == 1
-            && !is_real(plan, layer.input)
         {
             let numbers = &mut stored.get_mut(&convolution.weights).unwrap().1;
             numbers
