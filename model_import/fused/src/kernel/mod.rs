@@ -64,7 +64,7 @@ pub(crate) struct Tile {
 ///
 /// A sum starts at `start`; then, with `x` held within 16 bits and `mul(a, b)` = `(a * b + 2^14) >> 15`,
 /// `x = sum >> shift`, `y = mul(x, factor) + mul(residual << 7, residual_factor)`, and the byte is
-/// `y >> 6` held within `low` and `high`. So `y` counts 64ths of a unit of the output; what rounds is in
+/// `y >> 5` held within `low` and `high`. So `y` counts 32nds of a unit of the output; what rounds is in
 /// `start`. See `numbers.rs` for how the numbers come about.
 #[derive(Clone, Copy)]
 pub(crate) struct Requantize {

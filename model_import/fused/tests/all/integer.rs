@@ -303,12 +303,12 @@ impl Call<'_> {
         let channels: Vec<Channel> = (0..self.shapes[1].channels)
             .map(|channel| self.channel(channel))
             .collect();
-        // Factors of 16 bits for 64ths of a unit.
+        // Factors of 16 bits for 32nds of a unit, and a residual that reaches no further than sums.
         let fits = |number: f64| number.round_ties_even() <= 32_767.0;
         let whole = self.to_bytes()
-            && channels.iter().all(|channel| {
-                fits(channel.factor * 64.0 * 32_768.0) && fits(channel.residual * 16_384.0)
-            });
+            && channels
+                .iter()
+                .all(|channel| fits(channel.factor * 32.0 * 32_768.0) && channel.residual <= 2.0);
         let windows = self.windows(0);
         let pixels = |(number, channel): (usize, &Channel)| {
             let pixel = |(pixel, window): (usize, &Vec<f32>)| {
@@ -332,10 +332,10 @@ impl Call<'_> {
     }
 
     /// What is stored for a sum, in whole numbers: 16 bits are kept of it and of its factor, and the
-    /// result is counted in 64ths.
+    /// result is counted in 32nds.
     fn requantized(&self, sum: i64, residual: Option<f32>, channel: &Channel) -> f32 {
         let mut shift = 31;
-        let factor = |shift: i32| (channel.factor * 2_f64.powi(21 + shift)).round_ties_even();
+        let factor = |shift: i32| (channel.factor * 2_f64.powi(20 + shift)).round_ties_even();
         while factor(shift) > 32_767.0 {
             shift -= 1;
         }
@@ -346,13 +346,13 @@ impl Call<'_> {
             .clamp(-1_073_741_824.0, 1_073_741_824.0) as i64;
         let multiply = |a: i64, b: i64| (a * b + 16_384) >> 15;
         let kept = ((sum + start) >> shift).clamp(-32_768, 32_767);
-        let of_residual = (channel.residual * 16_384.0).round_ties_even() as i64;
+        let of_residual = (channel.residual * 8_192.0).round_ties_even() as i64;
         let parts = multiply(kept, factor(shift) as i64)
             + multiply(
                 residual.map_or(0, |stored| (stored as i64) << 7),
                 of_residual,
             );
-        self.bounded((parts.min(32_767) >> 6) as f32)
+        self.bounded((parts.min(32_767) >> 5) as f32)
     }
 
     /// What is stored for a sum in units of the output or, before SiLU, of one.

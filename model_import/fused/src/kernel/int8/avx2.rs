@@ -152,7 +152,7 @@ impl<const QUADS: bool, const REAL: bool> Arithmetic for Bytes<QUADS, REAL> {
                     let factor = _mm256_set1_epi16(by.residual_factor);
                     y = _mm256_adds_epi16(y, _mm256_mulhrs_epi16(other, factor));
                 }
-                halves[pixel] = _mm256_srai_epi16::<6>(y);
+                halves[pixel] = _mm256_srai_epi16::<5>(y);
             }
             let bytes = _mm256_packus_epi16(halves[0], halves[1]);
             let bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8(by.low.cast_signed()));

@@ -147,7 +147,7 @@ impl<const QUADS: bool, const REAL: bool> Arithmetic for Bytes<QUADS, REAL> {
                         let factor = _mm256_set1_epi16(by.residual_factor);
                         y = _mm256_adds_epi16(y, _mm256_mulhrs_epi16(other, factor));
                     }
-                    let y = _mm256_srai_epi16::<6>(y);
+                    let y = _mm256_srai_epi16::<5>(y);
                     let bytes = _mm_packus_epi16(
                         _mm256_castsi256_si128(y),
                         _mm256_extracti128_si256::<1>(y),
@@ -175,7 +175,7 @@ impl<const QUADS: bool, const REAL: bool> Arithmetic for Bytes<QUADS, REAL> {
                     let factor = _mm512_set1_epi16(by.residual_factor);
                     y = _mm512_adds_epi16(y, _mm512_mulhrs_epi16(other, factor));
                 }
-                halves[pixel] = _mm512_srai_epi16::<6>(y);
+                halves[pixel] = _mm512_srai_epi16::<5>(y);
             }
             let bytes = _mm512_packus_epi16(halves[0], halves[1]);
             let bytes = _mm512_max_epu8(bytes, _mm512_set1_epi8(by.low.cast_signed()));

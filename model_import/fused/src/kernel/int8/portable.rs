@@ -136,7 +136,7 @@ impl<const REAL: bool> Arithmetic for Widened<REAL> {
                 let x = x.clamp(i16::MIN.into(), i16::MAX.into());
                 let other = i32::from(residual[lane]) << 7;
                 let y = multiply(x, factor[lane]) + multiply(other, by.residual_factor);
-                let y = y.min(i16::MAX.into()) >> 6;
+                let y = y.min(i16::MAX.into()) >> 5;
                 *byte = (y.clamp(0, 255) as u8).max(by.low).min(by.high);
             }
             // SAFETY: as above.
