@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::store::StoreError;
 
+/// Why a process is not ready whose store does not answer.
+pub const NO_STORE: &str = "the job store does not answer";
+
 /// What is known of this process' health.
 #[derive(Debug, Default)]
 pub struct Health {
@@ -40,8 +43,11 @@ impl Health {
         }
     }
 
-    /// The store did not.
+    /// The store did not. One shard of several is not the store.
     pub fn store_fails(&self, error: &StoreError) {
+        if matches!(error, StoreError::ShardDown { .. }) {
+            return;
+        }
         if let Ok(mut text) = self.store_error.lock() {
             *text = error.to_string();
         }
@@ -67,7 +73,7 @@ impl Health {
             reasons.push("the server is about to stop");
         }
         if self.store_is_down() {
-            reasons.push("the job store does not answer");
+            reasons.push(NO_STORE);
         }
         reasons
     }
@@ -86,6 +92,11 @@ mod tests {
         health.store_fails(&StoreError::Unavailable("refused".to_owned()));
         assert_eq!(health.reasons(), ["the job store does not answer"]);
         health.store_answers();
+        health.store_fails(&StoreError::ShardDown {
+            shard: "a:1/0".to_owned(),
+            reason: "refused".to_owned(),
+        });
+        assert!(health.reasons().is_empty());
         health.begin_drain();
         assert_eq!(health.reasons(), ["the server is about to stop"]);
     }

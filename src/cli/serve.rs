@@ -16,9 +16,8 @@ use crate::app::{App, Ended, Engines};
 use crate::classify::model::Model;
 use crate::classify::networks::Plan;
 use crate::config::Config;
-use crate::config::layer::{Durability, Layer};
+use crate::config::layer::Layer;
 use crate::observe::Nobody;
-use crate::store::{JobStore, Severity};
 
 /// Serves POST /predict.
 ///
@@ -61,7 +60,7 @@ impl Serve {
             .with_context(|| format!("cannot listen on {}: say another --bind", config.bind))?;
         let (catalog, models) = self.load(&config)?;
         let serve = async {
-            let store = open_store(&config).await?;
+            let store = opening::serving(&config).await?;
             let place = store.description();
             terminal::note(&format!("store    {}: {}", place.place, place.durability));
             let engines = Engines {
@@ -119,36 +118,6 @@ impl Serve {
         }
         Ok((plan.catalog, models))
     }
-}
-
-/// Opens the store and holds it to what was asked of it.
-async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn JobStore>> {
-    let store = opening::store(config).await?;
-    let mut short = Vec::new();
-    for finding in store.doctor().await? {
-        match finding.severity {
-            Severity::Fine => {}
-            Severity::Warning if config.durability == Durability::Power => {
-                short.push(finding.message);
-            }
-            // Less than that was not asked for; the line on the store says what is promised.
-            Severity::Warning => {
-                tracing::debug!(store.check = finding.check, "{}", finding.message);
-            }
-            Severity::Danger => {
-                tracing::warn!(store.check = finding.check, "{}", finding.message);
-                short.push(finding.message);
-            }
-        }
-    }
-    if config.durability > Durability::None && !short.is_empty() {
-        bail!(
-            "the store does not promise what --durability asks: {}. Mend it, or say \
-             --durability none",
-            short.join("; ")
-        );
-    }
-    Ok(store)
 }
 
 /// Ready at the first SIGTERM or SIGINT; a second one ends the process at once.

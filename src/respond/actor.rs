@@ -4,7 +4,7 @@
 //! sees. Jobs that end in another process are heard of through the store. Light: it waits for
 //! the store. Must not know: HTTP, which store, models.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -325,11 +325,13 @@ impl Handler<Classified> for Responder {
     type Result = ();
 
     fn handle(&mut self, Classified { jobs, infer }: Classified, ctx: &mut Self::Context) {
-        let mut done = Vec::new();
-        let mut failures = Vec::new();
+        // Outcomes of one place do not wait for another that does not answer.
+        let mut places: BTreeMap<usize, (Vec<_>, Vec<_>)> = BTreeMap::new();
         for scored in jobs {
             let lease = scored.job.lease;
             self.recording.insert(lease.id);
+            let place = self.parts.store.place_of(lease.id);
+            let (done, failures) = places.entry(place).or_default();
             match scored.outcome {
                 Ok(predictions) => {
                     let record = Record::new(predictions, scored.job.queued, infer);
@@ -339,15 +341,13 @@ impl Handler<Classified> for Responder {
                 Err(reason) => failures.push(Failure { lease, reason }),
             }
         }
-        let recording = record(
-            self.parts.store.clone(),
-            self.parts.health.clone(),
-            done,
-            failures,
-        );
-        ctx.spawn(recording.into_actor(self).map(|recorded, this, ctx| {
-            this.recorded(recorded, ctx);
-        }));
+        for (done, failures) in places.into_values() {
+            let (store, health) = (self.parts.store.clone(), self.parts.health.clone());
+            let recording = record(store, health, done, failures);
+            ctx.spawn(recording.into_actor(self).map(|recorded, this, ctx| {
+                this.recorded(recorded, ctx);
+            }));
+        }
     }
 }
 

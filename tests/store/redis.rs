@@ -14,11 +14,13 @@ use async_trait::async_trait;
 use beagle::store::redis::RedisStore;
 use beagle::store::{JobStore, StoreLimits};
 
-use crate::contract::{Lab, durable_store, every_store};
+use crate::contract::{Lab, durable_one_place_store, durable_store, every_store, one_place_store};
 use crate::redis_server::RedisServer;
 
 every_store!(RedisLab);
+one_place_store!(RedisLab);
 durable_store!(RedisLab);
+durable_one_place_store!(RedisLab);
 
 /// A Redis for each test.
 struct RedisLab {

@@ -60,6 +60,11 @@ pub(super) fn pixels(id: JobId) -> String {
     format!("{PREFIX}p:{id}")
 }
 
+/// The job that has an idempotency key.
+pub(super) fn idempotency(key: &str) -> String {
+    format!("{PREFIX}i:{key}")
+}
+
 /// A place for pixels on their way, new each time: they must not touch those of a job that is
 /// there already.
 pub(super) fn upload() -> String {
