@@ -17,12 +17,16 @@ pub enum StoreUrl {
 }
 
 /// Beginnings of URLs that Redis' client reads.
-const REDIS: [&str; 5] = [
+const REDIS: [&str; 9] = [
     "redis://",
     "rediss://",
     "redis+unix://",
     "unix://",
     "valkey://",
+    "redis+sentinel://",
+    "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
 ];
 
 impl StoreUrl {
@@ -44,7 +48,8 @@ impl StoreUrl {
         }
         Err(format!(
             "'{}' is no store: say sqlite:PATH, redis://HOST:PORT, rediss://HOST:PORT, \
-             unix:///SOCKET or memory:, of Redis also several with commas between",
+             unix:///SOCKET, redis+sentinel://HOST,HOST/NAME, redis+cluster://HOST,HOST or memory:, of \
+             Redis also several with commas between",
             without_passwords(&shards)
         ))
     }

@@ -48,7 +48,12 @@ impl RedisServer {
 
     /// Where it is.
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        format!("redis://127.0.0.1:{}/", self.port())
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// A connection of the test's own, to look behind the store.
@@ -132,7 +137,8 @@ fn launch(port: u16, folder: &TempDir, options: &[String]) -> Option<Child> {
     Some(child)
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens at.
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let span = PORTS.end - PORTS.start;
     // Test processes that run at the same time begin at different places.

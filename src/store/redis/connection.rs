@@ -7,19 +7,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
-    PushInfo, PushKind, RedisError,
-};
+use redis::{ErrorKind, PushInfo, PushKind, RedisError};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::address::{ANSWER, Server};
 use crate::store::StoreError;
 
-/// Longest time to connect and sign in.
-const CONNECT: Duration = Duration::from_secs(1);
-/// Longest time for an answer. No blocking command runs on any of these connections.
-const ANSWER: Duration = Duration::from_secs(2);
 /// A connection that lasted this long was a good one.
 const GOOD: Duration = Duration::from_secs(1);
 
@@ -27,19 +21,13 @@ const CLOSED: &str = "it was closed";
 const UNCONNECTED: &str = "no connection yet";
 const UNSEEN: &str = "it answers, and is being looked at";
 
-/// The place of a Redis and the way there.
-#[derive(Clone)]
-pub(in crate::store) struct Server {
-    client: Client,
-    /// Without secrets: `127.0.0.1:6379/0`.
-    pub(in crate::store) place: String,
-}
-
 /// The shared connection, as it stands.
 #[derive(Clone)]
 pub(super) struct Link {
     state: watch::Receiver<State>,
     broken: mpsc::Sender<u64>,
+    /// Whether Redis may be elsewhere by now.
+    moves: bool,
     /// `None` for who finds out whether this Redis can be used.
     welcome: Option<watch::Receiver<Welcome>>,
 }
@@ -59,6 +47,7 @@ pub(super) enum Welcome {
 pub(super) struct Line {
     pub(super) connection: MultiplexedConnection,
     number: u64,
+    moves: bool,
     broken: mpsc::Sender<u64>,
 }
 
@@ -92,52 +81,6 @@ struct Down {
 }
 
 impl Server {
-    /// Reads `redis://`, `rediss://`, `redis+unix://` and `unix://` addresses.
-    pub(in crate::store) fn parse(url: &str) -> Result<Self, StoreError> {
-        // The text of the crate's error has no part of the address, which may hold a password.
-        let wrong = |error: RedisError| {
-            StoreError::Unusable(format!(
-                "the address of Redis is wrong ({error}): give it as \
-                 redis://[user:password@]host[:port][/db] or unix:///path"
-            ))
-        };
-        let info = url.into_connection_info().map_err(wrong)?;
-        // With this protocol the library says at once when a connection breaks.
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3);
-        let place = match info.addr() {
-            ConnectionAddr::Unix(path) => format!("{} db {}", path.display(), settings.db()),
-            ConnectionAddr::TcpTls { host, port, .. } => {
-                // Whether another part of the program has chosen one does not matter.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                format!("{host}:{port}/{} (TLS)", settings.db())
-            }
-            addr => format!("{addr}/{}", settings.db()),
-        };
-        let client = Client::open(info.set_redis_settings(settings)).map_err(wrong)?;
-        Ok(Self { client, place })
-    }
-
-    /// A new connection, and what Redis says on it unasked.
-    pub(super) async fn connect(
-        &self,
-    ) -> Result<(MultiplexedConnection, mpsc::UnboundedReceiver<PushInfo>), RedisError> {
-        let (tell, told) = mpsc::unbounded_channel();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(ANSWER))
-            .set_push_sender(tell);
-        let connecting = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        match timeout(CONNECT, connecting).await {
-            Ok(connected) => connected.map(|connection| (connection, told)),
-            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-        }
-    }
-
     /// The link to it and the keeper that must run.
     pub(super) fn link(&self, welcome: watch::Receiver<Welcome>) -> (Link, Keeper) {
         let (state, seen) = watch::channel(State::Connecting);
@@ -145,6 +88,7 @@ impl Server {
         let link = Link {
             state: seen,
             broken: tell,
+            moves: self.moves(),
             welcome: Some(welcome),
         };
         let keeper = Keeper {
@@ -212,6 +156,7 @@ impl Link {
             State::Up(number, connection) => Ok(Line {
                 connection,
                 number,
+                moves: self.moves,
                 broken: self.broken.clone(),
             }),
             State::Closed => Err(StoreError::Unavailable(CLOSED.to_owned())),
@@ -231,7 +176,9 @@ impl Link {
 impl Line {
     /// What a failed call means, and has the connection renewed if it is that.
     pub(super) fn lost(&self, error: &RedisError) -> StoreError {
-        if error.is_timeout() || error.is_unrecoverable_error() {
+        let moved =
+            self.moves && matches!(code(error).as_deref(), Some("READONLY" | "MOVED" | "ASK"));
+        if moved || error.is_timeout() || error.is_unrecoverable_error() {
             // If nobody takes it, the keeper has enough to do already.
             let _ = self.broken.try_send(self.number);
         }
@@ -336,6 +283,7 @@ fn reason(error: &RedisError) -> String {
         Some("LOADING") => "Redis is still loading its data",
         Some("BUSY") => "Redis is busy with another client's script",
         Some("READONLY") => "this Redis is a replica: give the address of the primary",
+        Some("MOVED" | "ASK") => "the queue has moved to another node of the cluster",
         Some("MISCONF") => "Redis cannot write to its disk and refuses changes: look at its log",
         _ if is_refusal(error) => "Redis refused the user or password",
         Some("NOPERM") => "the user of Redis may not run a command that is needed",

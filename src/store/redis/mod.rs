@@ -1,6 +1,6 @@
 //! The store in Redis: many processes, on as many machines, share one queue.
 //!
-//! In the order of the flow: `connection` is the way there, `keys` what is kept, `scripts`
+//! In the order of the flow: `address` says where it is, `connection` is the way there, `keys` what is kept, `scripts`
 //! how it changes (one Lua script for each transition), `accept` how jobs come in, `claim` how
 //! they are taken, `reclaim` how they come back, `look` what is seen of them, `reply` how it
 //! is read; `greeting`, `presence` and `news` run in a thread of the store's own; `doctor` looks
@@ -13,6 +13,7 @@
 //! Needs Redis 7.0 or Valkey, one primary. Must not know: actors, HTTP, tickets, what pixels and
 //! results mean.
 
+mod address;
 mod connection;
 mod keys;
 mod scripts;
@@ -39,9 +40,9 @@ use super::{
     StoreError, StoreLimits, Tended, UnixMillis,
 };
 use accept::Accepted;
+pub(super) use address::Server;
 use claim::Claimer;
 pub(super) use claim::LOOK;
-pub(super) use connection::Server;
 use connection::{Link, Welcome};
 use greeting::Greeter;
 use news::News;
@@ -70,6 +71,7 @@ pub struct RedisStore {
     bell: watch::Sender<()>,
     ended: broadcast::Sender<JobId>,
     place: String,
+    caveat: Option<&'static str>,
     welcome: watch::Receiver<Welcome>,
     thread: Mutex<Option<Thread>>,
 }
@@ -94,7 +96,8 @@ impl Default for Ears {
 
 impl RedisStore {
     /// Opens the queue at an address: `redis://`, `rediss://`, `redis+unix://` or `unix://`, with
-    /// user, password and database as usual.
+    /// user, password and database as usual; or `redis+sentinel://` with the sentinels and the
+    /// name of the primary, or `redis+cluster://` with some of the nodes.
     ///
     /// Blocks until Redis has answered or is known not to, at most 5 s; needs no runtime, starts
     /// a thread. A Redis that is down does not hinder: calls are refused until it answers.
@@ -132,7 +135,7 @@ impl RedisStore {
         let consumer = keys::consumer();
         let Ears { bell, ended } = ears;
         let (tell, told) = mpsc::sync_channel(1);
-        let place = server.place.clone();
+        let (place, caveat) = (server.place.clone(), server.caveat());
         let work = Work {
             keepers: [keeper, bulk_keeper],
             news: News {
@@ -175,6 +178,7 @@ impl RedisStore {
             bell,
             ended,
             place,
+            caveat,
             welcome: welcomed,
             thread: Mutex::new(Some(thread)),
         })
@@ -338,6 +342,10 @@ impl JobStore for RedisStore {
             Welcome::Yes(durability) => durability.clone(),
             Welcome::NotYet => "it does not answer yet, so what a job survives is not known".into(),
             Welcome::No(error) => error.to_string(),
+        };
+        let durability = match self.caveat {
+            Some(caveat) => format!("{durability}; {caveat}"),
+            None => durability,
         };
         Description {
             place: format!("redis {}", self.place),

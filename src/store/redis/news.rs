@@ -10,7 +10,8 @@ use redis::{PushInfo, PushKind, RedisError, Value};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::connection::{Backoff, Server};
+use super::address::Server;
+use super::connection::Backoff;
 use super::keys;
 use crate::store::JobId;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use beagle::store::redis::RedisStore;
 use beagle::store::{Demand, JobStore, Severity, StoreError};
 
-use super::open;
+use super::{open, usable};
 use crate::fixture::{accept, finish_one, job, keyed, limits, soon};
 use crate::redis_server::RedisServer;
 
@@ -129,16 +129,6 @@ async fn what_is_asked_of_a_redis_is_asked_when_it_comes_and_until_it_is_so() {
     server.run::<()>("CONFIG SET maxmemory-policy noeviction");
     usable(&store).await;
     accept(&store, job()).await;
-}
-
-/// Waits until the store makes its calls.
-async fn usable(store: &RedisStore) {
-    soon(async {
-        while store.places().iter().any(|place| place.trouble.is_some()) {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
 }
 
 #[test]
