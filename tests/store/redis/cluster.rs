@@ -29,16 +29,12 @@ fn three() -> Vec<RedisServer> {
 }
 
 fn node() -> RedisServer {
-    // Its bus is not at the port that is usual, which another test may have, but below all those.
-    let bus = (free_port() - 12_000).to_string();
-    RedisServer::start_with(&[
-        "--cluster-enabled",
-        "yes",
-        "--cluster-port",
-        &bus,
-        "--cluster-node-timeout",
-        "1000",
-    ])
+    RedisServer::start_as(|| {
+        let bus = free_port().to_string();
+        let words = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+        let words = words.iter().chain(&["--cluster-node-timeout", "1000"]);
+        words.map(|word| word.to_string()).collect()
+    })
 }
 
 fn meet(first: &RedisServer, other: &RedisServer) {

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::usable;
 use crate::fixture::{accept, accept_many, completion, job, limits, run_one, soon, state};
-use crate::redis_server::{RedisServer, free_port};
+use crate::redis_server::{RedisServer, free_port, program};
 
 /// A running sentinel, killed when dropped.
 struct Sentinel {
@@ -29,7 +29,7 @@ impl Sentinel {
             folder.path().display()
         );
         std::fs::write(&file, text).unwrap();
-        let mut child = Command::new("redis-server")
+        let mut child = Command::new(program())
             .arg(&file)
             .arg("--sentinel")
             .stdin(Stdio::null())
