@@ -20,6 +20,7 @@ mod place;
 mod rounds;
 mod scene;
 mod server;
+mod shards;
 
 #[path = "../fake/mod.rs"]
 mod fake;

@@ -74,7 +74,7 @@ impl Claimer<'_> {
     }
 
     /// Asks until the room is filled or nobody has more.
-    async fn look(&self, room: usize, claimed: &mut Vec<Claimed>) -> Vec<StoreError> {
+    async fn look(&self, room: usize, claimed: &mut Vec<Claimed>) -> Vec<(usize, StoreError)> {
         let mut left: Vec<usize> = (0..self.shards.len()).collect();
         left.rotate_left(self.turn.fetch_add(1, Ordering::Relaxed) % self.shards.len());
         let mut failures = Vec::new();
@@ -105,7 +105,7 @@ impl Claimer<'_> {
                     Some(Ok((at, Said::Dry))) => left.retain(|other| *other != at),
                     Some(Ok((at, Said::Failed(error)))) => {
                         left.retain(|other| *other != at);
-                        failures.push(error);
+                        failures.push((at, error));
                     }
                     Some(Ok((_, Said::More)) | Err(_)) | None => {}
                 }
@@ -179,12 +179,14 @@ impl Claimer<'_> {
     }
 
     /// Why nothing can come: no shard is up, or each that was asked has failed.
-    fn nobody_left(&self, mut failures: Vec<StoreError>) -> Option<StoreError> {
+    fn nobody_left(&self, mut failures: Vec<(usize, StoreError)>) -> Option<StoreError> {
         let up = self.shards.iter().filter(|shard| shard.is_up()).count();
         if up == 0 {
             return Some(nobody(self.shards));
         }
-        (failures.len() >= up).then(|| failures.remove(0))
+        // One that has gone down meanwhile is nobody's trouble but its own.
+        failures.retain(|(at, _)| self.shards[*at].is_up());
+        (failures.len() >= up).then(|| failures.remove(0).1)
     }
 }
 
