@@ -18,15 +18,16 @@ use crate::batch::policy::BatchLimits;
 use crate::classify::actor::Classifier;
 use crate::classify::catalog::Catalog;
 use crate::classify::model::Model;
+use crate::config::layer::Role;
 use crate::credit::Credits;
 use crate::decode::Limits;
 use crate::decode::actor::Decoder;
 use crate::health::Health;
-use crate::http;
 use crate::http::admission::{Admission, AdmissionLimits};
 use crate::http::ask::Times;
 use crate::http::edge::Edge;
 use crate::http::upload::BodyLimits;
+use crate::http::{self, Face};
 use crate::message::Drain;
 use crate::observe::Observer;
 use crate::respond::actor::{Parts as ResponderParts, Responder};
@@ -42,6 +43,8 @@ const LAST_PART: u32 = 4;
 /// Everything the server's parts are told.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What this process does of the whole.
+    pub role: Role,
     /// Threads that decode.
     pub decoders: usize,
     /// Bounds on one image.
@@ -76,7 +79,7 @@ pub struct Engines {
     pub store: Arc<dyn JobStore>,
     /// What is served.
     pub catalog: Catalog,
-    /// One loaded and warm model a device.
+    /// One loaded and warm model a device; none where no model runs.
     pub models: Vec<Box<dyn Model>>,
     /// Told of every job's way.
     pub observer: Arc<dyn Observer>,
@@ -146,23 +149,28 @@ impl App {
             health: health.clone(),
             observer: observer.clone(),
         }));
-        let (image, next) = (settings.image, batcher.clone().recipient());
-        let decoder = SyncArbiter::start(settings.decoders, move || {
-            Decoder::new(image, next.clone(), observer.clone())
-        });
-        let edge = Data::new(Edge {
-            uploads: decoder.recipient(),
-            abandoned: responder.recipient(),
-            store: store.clone(),
-            catalog,
-            admission: Admission::new(settings.admission, arriving),
-            body: settings.body,
-            times: settings.times,
-            health: health.clone(),
-            rate,
-            depth,
-        });
-        let server = HttpServer::new(move || http::app(edge.clone()))
+        let face = match settings.role {
+            Role::Worker => Face::Health(Data::from(health.clone())),
+            Role::All | Role::Web => {
+                let (image, next) = (settings.image, batcher.clone().recipient());
+                let decoder = SyncArbiter::start(settings.decoders, move || {
+                    Decoder::new(image, next.clone(), observer.clone())
+                });
+                Face::Edge(Data::new(Edge {
+                    uploads: decoder.recipient(),
+                    abandoned: responder.recipient(),
+                    store: store.clone(),
+                    catalog,
+                    admission: Admission::new(settings.admission, arriving),
+                    body: settings.body,
+                    times: settings.times,
+                    health: health.clone(),
+                    rate,
+                    depth,
+                }))
+            }
+        };
+        let server = HttpServer::new(move || http::app(face.clone()))
             .workers(settings.http_threads)
             .max_connections(settings.connections)
             .client_request_timeout(settings.header_timeout)

@@ -24,10 +24,28 @@ pub enum Durability {
     Power,
 }
 
+/// What a process does of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Everything.
+    All,
+    /// HTTP and decoding; no model.
+    Web,
+    /// The model; HTTP for its health alone.
+    Worker,
+}
+
 /// One layer of settings.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Layer {
+    /// What this process does: all, web (HTTP and decoding, no model) or worker (the model); web
+    /// and worker need a store that processes share [default: all]
+    #[arg(long, env = "BEAGLE_ROLE", value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+
     /// Address and port to listen on [default: 127.0.0.1:5000]
     #[arg(long, env = "BEAGLE_BIND", value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,14 +6,14 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde_json::json;
 
-use super::edge::Edge;
+use crate::health::Health;
 
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-pub(super) async fn ready(edge: Data<Edge>) -> HttpResponse {
-    let reasons = edge.health.reasons();
+pub(super) async fn ready(health: Data<Health>) -> HttpResponse {
+    let reasons = health.reasons();
     if reasons.is_empty() {
         HttpResponse::Ok().json(json!({"status": "ready"}))
     } else {
