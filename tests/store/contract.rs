@@ -57,6 +57,7 @@ macro_rules! every_store {
             admission::many_callers_do_not_pass_the_bound,
             claiming::a_claim_gives_everything_that_the_job_was_offered_with,
             claiming::jobs_come_by_priority_and_then_in_the_order_of_arrival,
+            claiming::lower_priorities_have_their_share,
             claiming::a_claim_takes_no_more_than_there_is_room,
             claiming::a_claim_takes_what_there_is_without_waiting_for_more,
             claiming::a_claim_waits_for_a_job,
