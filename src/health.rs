@@ -12,6 +12,7 @@ use crate::store::StoreError;
 pub struct Health {
     warm: AtomicBool,
     draining: AtomicBool,
+    hangs: AtomicBool,
     store_down: AtomicBool,
     store_error: Mutex<String>,
 }
@@ -25,6 +26,11 @@ impl Health {
     /// The process is about to end.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// A batch does not come out of a model: the process is about to end.
+    pub fn model_hangs(&self) {
+        self.hangs.store(true, Ordering::Release);
     }
 
     /// Whether the process is about to end.
@@ -66,6 +72,9 @@ impl Health {
         if self.is_draining() {
             reasons.push("the server is about to stop");
         }
+        if self.hangs.load(Ordering::Acquire) {
+            reasons.push("the model hangs");
+        }
         if self.store_is_down() {
             reasons.push("the job store does not answer");
         }
@@ -88,5 +97,8 @@ mod tests {
         health.store_answers();
         health.begin_drain();
         assert_eq!(health.reasons(), ["the server is about to stop"]);
+        health.model_hangs();
+        let both = ["the server is about to stop", "the model hangs"];
+        assert_eq!(health.reasons(), both);
     }
 }

@@ -91,15 +91,23 @@ impl Serve {
             terminal::note(&format!("ready    http://{}/{page}", app.addr()));
             let ended = app.run_until(stop_signal()?).await?;
             drop(door);
-            if ended == Ended::OutOfTime {
-                terminal::note(
-                    "the grace ran out: what was with the model runs again at the next start",
-                );
-            }
-            anyhow::Ok(())
+            anyhow::Ok(match ended {
+                Ended::InOrder => Outcome::Done,
+                Ended::OutOfTime => {
+                    let note =
+                        "the grace ran out: what was with the model runs again at the next start";
+                    terminal::note(note);
+                    Outcome::Done
+                }
+                Ended::Wedged => {
+                    terminal::note(
+                        "the model hung: its jobs were handed back, start this process again",
+                    );
+                    Outcome::Wedged
+                }
+            })
         };
-        actix::System::new().block_on(serve)?;
-        Ok(Outcome::Done)
+        actix::System::new().block_on(serve)
     }
 
     fn load(&self, plan: Plan, config: &Config) -> anyhow::Result<Vec<Box<dyn Model>>> {

@@ -252,6 +252,16 @@ pub struct Layer {
     )]
     pub lease: Option<Duration>,
 
+    /// How long a batch may be with a model before the process hands its jobs back and ends, for
+    /// its supervisor to start it again [default: 1m]
+    #[arg(long, env = "BEAGLE_WEDGE_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(
+        with = "humantime_serde",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub wedge_timeout: Option<Duration>,
+
     /// How long to stay open after SIGTERM, for load balancers to notice [default: 0s]
     #[arg(long, env = "BEAGLE_DRAIN_DELAY", value_name = "TIME", value_parser = humantime::parse_duration)]
     #[serde(

@@ -136,6 +136,7 @@ fn defaults(cores: usize) -> Layer {
         result_ttl: Some(store.result_ttl),
         key_ttl: Some(store.key_ttl),
         lease: Some(store.lease),
+        wedge_timeout: Some(Duration::from_secs(60)),
         drain_delay: Some(Duration::ZERO),
         grace: Some(Duration::from_secs(30)),
     }
@@ -258,6 +259,7 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
             keep_for: time("keep-for", whole.keep_for)?,
         },
         lease,
+        wedge_timeout: time("wedge-timeout", whole.wedge_timeout)?,
         credits: 1,
         http_threads: whole.http_threads.unwrap_or(cores).max(1),
         connections: at_least_one("max-connections", whole.max_connections)?,

@@ -147,6 +147,7 @@ fn settings() -> Settings {
             keep_for: Duration::from_secs(3600),
         },
         lease: place::LEASE,
+        wedge_timeout: GUARD,
         credits: 2,
         http_threads: 2,
         connections: 256,
