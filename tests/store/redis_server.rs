@@ -132,7 +132,8 @@ fn launch(port: u16, folder: &TempDir, options: &[String]) -> Option<Child> {
     Some(child)
 }
 
-fn free_port() -> u16 {
+/// A port that nobody has yet.
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let span = PORTS.end - PORTS.start;
     // Test processes that run at the same time begin at different places.
