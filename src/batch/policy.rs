@@ -92,10 +92,15 @@ struct Place<T> {
 }
 
 impl<T> Place<T> {
-    /// The smallest goes first.
-    const fn rank(&self) -> (bool, Priority, UnixMillis) {
+    /// The smallest goes first; those who have waited enough by their arrival.
+    const fn rank(&self) -> (bool, Duration, Priority, UnixMillis) {
         let patient = self.passed < PASSES;
-        (patient, self.entry.priority, self.entry.deadline)
+        let arrival = if patient {
+            Duration::ZERO
+        } else {
+            self.entry.since
+        };
+        (patient, arrival, self.entry.priority, self.entry.deadline)
     }
 }
 
@@ -172,7 +177,6 @@ impl<T> Waiting<T> {
         for place in &mut self.entries {
             place.passed = place.passed.saturating_add(1);
         }
-        // Stable: those who have waited enough stay in their old order.
         self.entries.sort_by_key(Place::rank);
     }
 }

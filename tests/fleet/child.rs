@@ -20,12 +20,11 @@ use beagle::http::admission::AdmissionLimits;
 use beagle::http::ask::Times;
 use beagle::http::upload::BodyLimits;
 use beagle::observe::Nobody;
-use beagle::store::redis::RedisStore;
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fake::{self, Fake, Stage};
-use crate::fleet::{LEASE, limits};
+use crate::fleet::{LEASE, open};
 use crate::{GUARD, pass, say};
 
 /// The variable that holds the [`Orders`].
@@ -52,6 +51,8 @@ pub(crate) struct Orders {
     pub(crate) batch: Duration,
     /// How long it takes for each image.
     pub(crate) image: Duration,
+    /// Side of the model's input in pixels.
+    pub(crate) side: u32,
     /// Most images in a batch.
     pub(crate) max_batch: usize,
     /// Whether pictures that wait do not.
@@ -67,14 +68,18 @@ struct Planned {
     model: Fake,
     batch: Duration,
     image: Duration,
+    /// Bytes of an image.
+    bytes: usize,
 }
 
 impl Model for Planned {
     fn probabilities(&mut self, lane: usize, pixels: Vec<u8>) -> Result<Vec<f32>, String> {
-        let images = u32::try_from(pixels.len() / fake::BYTES).unwrap();
+        let images = pixels.chunks(self.bytes);
         // This is the model's work.
-        pass(self.batch + self.image * images);
-        self.model.probabilities(lane, pixels)
+        pass(self.batch + self.image * u32::try_from(images.len()).unwrap());
+        // A picture is one colour: some of it says all.
+        let some = images.flat_map(|image| &image[..fake::BYTES]);
+        self.model.probabilities(lane, some.copied().collect())
     }
 }
 
@@ -112,12 +117,13 @@ async fn serve(orders: &Orders, stage: &Arc<Stage>) -> Ended {
                 model: Fake(stage.clone()),
                 batch: orders.batch,
                 image: orders.image,
+                bytes: (orders.side * orders.side * 3) as usize,
             })]
         }
     };
     let engines = Engines {
-        store: Arc::new(RedisStore::open(&orders.store, limits()).unwrap()),
-        catalog: catalog(orders.other),
+        store: Arc::new(open(&orders.store)),
+        catalog: catalog(orders),
         models,
         observer: Arc::new(Nobody),
     };
@@ -130,12 +136,17 @@ async fn serve(orders: &Orders, stage: &Arc<Stage>) -> Ended {
     app.run_until(stop).await.unwrap()
 }
 
-fn catalog(other: bool) -> Catalog {
-    let all = fake::catalog();
-    if other {
-        return all;
-    }
-    Catalog::new(vec![(**all.default_profile()).clone()]).unwrap()
+/// The fake profiles, or the first alone, with an input of the side that is wanted.
+fn catalog(orders: &Orders) -> Catalog {
+    let fake = fake::catalog();
+    let most = if orders.other { usize::MAX } else { 1 };
+    let profiles = fake.iter().take(most).map(|served| {
+        let mut served = (**served).clone();
+        served.geometry.width = orders.side;
+        served.geometry.height = orders.side;
+        served
+    });
+    Catalog::new(profiles.collect()).unwrap()
 }
 
 /// Does as it is told; a parent that is gone needs no process.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use beagle::config::layer::Role;
 use beagle::store::StoreLimits;
+use beagle::store::redis::RedisStore;
 
 use crate::GUARD;
 use crate::child::Orders;
@@ -28,6 +29,11 @@ pub(crate) fn limits() -> StoreLimits {
         lease: LEASE,
         ..StoreLimits::default()
     }
+}
+
+/// The store at the addresses of all shards.
+pub(crate) fn open(store: &str) -> RedisStore {
+    RedisStore::open(store, limits()).unwrap()
 }
 
 /// A process of the fleet, and how it is started again.
@@ -126,6 +132,7 @@ pub(crate) fn orders(store: &str, role: Role) -> Orders {
         bind: ([127, 0, 0, 1], free_port()).into(),
         batch: BATCH,
         image: Duration::ZERO,
+        side: 2,
         max_batch: 8,
         gate_open: true,
         wedge: GUARD,

@@ -7,12 +7,11 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Instant;
 
-use beagle::store::redis::RedisStore;
 use beagle::store::{JobId, JobStore as _};
 
 use crate::GUARD;
 use crate::ask::{agent, look};
-use crate::fleet::limits;
+use crate::fleet::{limits, open};
 use crate::history::{Asked, Job, Told, Verdict, check};
 
 /// More jobs than there ever are here.
@@ -39,7 +38,7 @@ fn listed(store: &str) -> BTreeSet<JobId> {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let store = RedisStore::open(store, limits()).unwrap();
+        let store = open(store);
         let jobs = store.list(None, MOST).await.unwrap();
         store.close().await.unwrap();
         jobs.into_iter().map(|job| job.id).collect()

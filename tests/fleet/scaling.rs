@@ -64,10 +64,11 @@ fn ask_on(door: SocketAddr, body: &[u8], over: &AtomicBool, done: &AtomicUsize) 
     }
 }
 
-fn measure(workers: usize, time: Duration) -> usize {
+fn measure(workers: usize, side: u32, time: Duration) -> usize {
     let fleet = Fleet::with(2, workers, |_, orders| {
         orders.batch = Duration::from_millis(10);
         orders.max_batch = BATCH;
+        orders.side = side;
     });
     let redis = &fleet.shards[0];
     let (door, over, done, body) = (
@@ -118,7 +119,7 @@ fn measure(workers: usize, time: Duration) -> usize {
         let (busier, counted) = of_redis();
         let each = |at: usize| (counted[at] - counts[at]) / jobs as f64;
         say(&format!(
-            "{workers} worker(s): {:.0} jobs/s of at most {}; cores: {}, nginx {:.0} %, redis {:.0} %, clients {:.0} \
+            "{side} x {side} pixels, {workers} worker(s): {:.0} jobs/s of at most {}; cores: {}, nginx {:.0} %, redis {:.0} %, clients {:.0} \
              %; redis a job: {:.1} commands, {:.0} bytes in, {:.0} out, {:.0} us; {:.0} commands/s",
             jobs as f64 / seconds,
             workers * BATCH * 100,
@@ -143,7 +144,10 @@ fn measure(workers: usize, time: Duration) -> usize {
 #[test]
 fn more_workers_do_more_until_a_core_or_redis_is_the_limit() {
     let time = Duration::from_secs(number("BEAGLE_FLEET_SECONDS", 1) as u64);
-    for workers in [1, 2, 4] {
-        assert!(measure(workers, time) > 0);
+    // So small that only jobs count, and the size of the real network's input.
+    for side in [2, 224] {
+        for workers in [1, 2, 4] {
+            assert!(measure(workers, side, time) > 0);
+        }
     }
 }
