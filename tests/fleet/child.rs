@@ -57,6 +57,8 @@ pub(crate) struct Orders {
     pub(crate) max_batch: usize,
     /// Whether pictures that wait do not.
     pub(crate) gate_open: bool,
+    /// How long it stays open when it is to end.
+    pub(crate) drain_delay: Duration,
     /// How long a batch may be in the model.
     pub(crate) wedge: Duration,
     /// Whether it knows the second profile.
@@ -186,8 +188,7 @@ fn settings(orders: &Orders) -> Settings {
         http_threads: 2,
         connections: 1024,
         header_timeout: Duration::from_secs(5),
-        // So that a balancer that asks for readiness has the time to.
-        drain_delay: Duration::from_millis(300),
+        drain_delay: orders.drain_delay,
         grace: GUARD,
     }
 }

@@ -135,6 +135,7 @@ pub(crate) fn orders(store: &str, role: Role) -> Orders {
         side: 2,
         max_batch: 8,
         gate_open: true,
+        drain_delay: Duration::from_millis(300),
         wedge: GUARD,
         other: true,
     }

@@ -15,7 +15,7 @@ use crate::history::{Asked, Patience, Told};
 
 /// Clients that ask again and again, without a key, until they are told to stop.
 pub(crate) struct Load {
-    door: SocketAddr,
+    doors: Vec<SocketAddr>,
     over: AtomicBool,
     answered: AtomicUsize,
     failed: Mutex<Vec<Told>>,
@@ -25,9 +25,16 @@ pub(crate) struct Load {
 pub(crate) struct Asking<'a>(&'a AtomicBool);
 
 impl Load {
+    /// A load on one address.
     pub(crate) fn on(door: SocketAddr) -> Self {
+        Self::on_ready(vec![door])
+    }
+
+    /// A load on several: each request goes to one that has just said that it is ready, and to no
+    /// other, as a balancer would have it that asks for readiness.
+    pub(crate) fn on_ready(doors: Vec<SocketAddr>) -> Self {
         Self {
-            door,
+            doors,
             over: AtomicBool::new(false),
             answered: AtomicUsize::new(0),
             failed: Mutex::default(),
@@ -76,8 +83,14 @@ impl Load {
             patience: Patience::Waits,
             told: Vec::new(),
         };
-        while !self.over.load(Ordering::Relaxed) {
-            match send(&agent, self.door, &asked) {
+        let mut turns = self.doors.iter().cycle();
+        while let Some(door) = turns.next()
+            && !self.over.load(Ordering::Relaxed)
+        {
+            if self.doors.len() > 1 && !is_ready(&agent, *door) {
+                continue;
+            }
+            match send(&agent, *door, &asked) {
                 Told::Answered(..) => {
                     self.answered.fetch_add(1, Ordering::Relaxed);
                 }
@@ -85,6 +98,11 @@ impl Load {
             }
         }
     }
+}
+
+fn is_ready(agent: &ureq::Agent, door: SocketAddr) -> bool {
+    let ready = agent.get(format!("http://{door}/readyz")).call();
+    ready.is_ok_and(|response| response.status() == 200)
 }
 
 impl Drop for Asking<'_> {
