@@ -18,6 +18,7 @@ use actix::{
 use tokio::sync::{Notify, oneshot};
 
 use super::backoff::Backoff;
+use super::ending::Watch;
 use super::policy::{BatchLimits, Decision, Entry, Waiting};
 use crate::classify::catalog::Catalog;
 use crate::credit::{Credit, Credits};
@@ -89,6 +90,8 @@ pub struct Batcher {
     pub(super) draining: bool,
     /// Told when nothing is held any more.
     pub(super) drained: Option<oneshot::Sender<()>>,
+    /// How long the models have been watched.
+    pub(super) watch: Watch,
     /// The zero of the policy's clock.
     epoch: tokio::time::Instant,
 }
@@ -108,6 +111,7 @@ impl Batcher {
             paused: false,
             draining: false,
             drained: None,
+            watch: Watch::begin(),
             epoch: tokio::time::Instant::now(),
         }
     }

@@ -11,6 +11,35 @@ use super::actor::Batcher;
 use crate::message::Drain;
 use crate::store::{Failure, Lease};
 
+/// Who has not looked for so long stood still itself, as a stopped process or machine does, and
+/// knows nothing of how long others took.
+const STOOD_STILL: Duration = Duration::from_secs(3);
+
+/// Since when the models are watched, without a gap.
+pub(super) struct Watch {
+    since: Instant,
+    last: Instant,
+}
+
+impl Watch {
+    pub(super) fn begin() -> Self {
+        let now = Instant::now();
+        Self {
+            since: now,
+            last: now,
+        }
+    }
+
+    /// How long of the time that a batch has been busy it was watched.
+    fn seen(&mut self, now: Instant, busy: Duration) -> Duration {
+        if now.saturating_duration_since(self.last) > STOOD_STILL {
+            self.since = now;
+        }
+        self.last = now;
+        busy.min(now.saturating_duration_since(self.since))
+    }
+}
+
 impl Batcher {
     /// Gives up if a batch has been with a model for too long: the process can do no more than
     /// hand its jobs back and end.
@@ -18,7 +47,8 @@ impl Batcher {
         let now = Instant::now();
         let slots = self.parts.slots.iter();
         let longest = slots.filter_map(|slot| slot.pulse.busy_for(now)).max();
-        if let Some(stuck) = longest.filter(|stuck| *stuck >= self.parts.wedge_timeout) {
+        let stuck = self.watch.seen(now, longest.unwrap_or_default());
+        if stuck >= self.parts.wedge_timeout {
             self.give_up(stuck, ctx);
         }
     }

@@ -55,3 +55,17 @@ async fn batches_that_come_out_in_time_are_no_reason() {
     assert!(scene.store.calls(Method::Heartbeat).len() > 10);
     drop(batch);
 }
+
+#[actix::test]
+async fn a_process_that_stood_still_itself_blames_no_model() {
+    let mut scene = Scene::with(&jobs::<1>()).await;
+    let batch = scene.batches.next().await;
+    scene.pulse.begin(Instant::now());
+    // All at once, as it is for a process that was stopped.
+    tokio::time::advance(WEDGE * 10).await;
+    let early = timeout(WEDGE - LOOK, scene.wedged.notified()).await;
+    assert!(early.is_err(), "it was watched for less than {WEDGE:?}");
+    let late = timeout(3 * LOOK, scene.wedged.notified()).await;
+    assert!(late.is_ok(), "it hangs all the same");
+    drop(batch);
+}
