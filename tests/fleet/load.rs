@@ -21,8 +21,8 @@ pub(crate) struct Load {
     failed: Mutex<Vec<Told>>,
 }
 
-/// Clients that ask.
-pub(crate) struct Asking<'a>(&'a AtomicBool);
+/// Threads that go on until this is dropped.
+pub(crate) struct Asking<'a>(pub(crate) &'a AtomicBool);
 
 impl Load {
     /// A load on one address.

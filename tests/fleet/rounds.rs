@@ -4,16 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::net::ToSocketAddrs as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::clients::Clients;
 use crate::fake::Act;
 use crate::faults::Fault;
 use crate::fleet::Fleet;
 use crate::history::{Asked, Patience, Verdict};
+use crate::load::Asking;
 use crate::proxy::Proxy;
-use crate::{gather, number, say};
+use crate::{gather, number, pass, say};
 
 /// Clients at once.
 const CLIENTS: usize = 24;
@@ -24,12 +26,29 @@ const FAULTS: usize = 3;
 /// Rounds when nothing is said.
 const ROUNDS: usize = 5;
 
+/// A machine that gives a thread no turn for so long stands still.
+const STILL: Duration = Duration::from_secs(2);
+
+/// Adds up how long the machine stood still, until it is told to stop.
+fn watch(over: &AtomicBool) -> Duration {
+    let (mut still, mut last) = (Duration::ZERO, Instant::now());
+    while !over.load(Ordering::Relaxed) {
+        pass(STILL / 20);
+        let gap = last.elapsed();
+        still += if gap > STILL { gap } else { Duration::ZERO };
+        last = Instant::now();
+    }
+    still
+}
+
 /// What came of a round.
 #[derive(Default)]
 struct Outcome {
     faults: Vec<&'static str>,
     sent: usize,
     late: usize,
+    /// How long the machine stood still: nobody's fault here.
+    still: Duration,
     verdict: Verdict,
 }
 
@@ -45,14 +64,19 @@ fn run(seed: u64) -> Outcome {
         .map(|nth| Fault::ALL[(seed as usize * FAULTS + nth) % Fault::ALL.len()])
         .collect();
     rng.shuffle(&mut faults);
-    let late = thread::scope(|scope| {
-        clients.begin(CLIENTS, scope);
+    let over = AtomicBool::new(false);
+    let (late, still) = thread::scope(|scope| {
+        let watching = scope.spawn(|| watch(&over));
+        let ending = Asking(&over);
+        let asking = clients.begin(CLIENTS, scope);
         let mut late = 0;
         for (fault, _) in &faults {
             clients.wait_for(clients.over() + rng.usize(50..200));
             late += fault.strike(&mut fleet, &proxy, &mut rng);
         }
-        late
+        asking.into_iter().for_each(|client| client.join().unwrap());
+        drop(ending);
+        (late, watching.join().unwrap())
     });
     let (asked, sent) = clients.asked();
     let verdict = gather::close(&asked, fleet.store(), fleet.door());
@@ -61,6 +85,7 @@ fn run(seed: u64) -> Outcome {
         faults: faults.iter().map(|(_, name)| *name).collect(),
         sent,
         late,
+        still,
         verdict,
     }
 }
@@ -111,8 +136,9 @@ fn what_a_fleet_accepts_comes_to_one_end_whatever_fails() {
         let started = Instant::now();
         let outcome = run(seed);
         say(&format!(
-            "round {seed}: {:.1} s; {}; sent {}, late results refused {}; {}",
+            "round {seed}: {:.1} s ({:.0} s stood still); {}; sent {}, late results refused {}; {}",
             started.elapsed().as_secs_f64(),
+            outcome.still.as_secs_f64(),
             outcome.faults.join(", "),
             outcome.sent,
             outcome.late,
