@@ -27,6 +27,8 @@ struct State {
     open: VecDeque<Asked>,
     over: Vec<Asked>,
     sent: usize,
+    /// Of the one that waited longest, how long.
+    slowest: Duration,
 }
 
 impl Clients {
@@ -64,10 +66,11 @@ impl Clients {
         self.state().over.len()
     }
 
-    /// Everything asked, with what was told; and how often anything was sent.
-    pub(crate) fn asked(self) -> (Vec<Asked>, usize) {
+    /// Everything asked, with what was told; how often anything was sent; and how long it took who
+    /// waited longest.
+    pub(crate) fn asked(self) -> (Vec<Asked>, usize, Duration) {
         let state = self.state.into_inner().unwrap();
-        (state.over, state.sent)
+        (state.over, state.sent, state.slowest)
     }
 
     fn go_on(&self) {
@@ -75,9 +78,11 @@ impl Clients {
         loop {
             let next = self.state().open.pop_front();
             let Some(mut asked) = next else { return };
+            let begun = Instant::now();
             let sent = self.ask(&agent, &mut asked);
             let mut state = self.state();
             state.sent += sent;
+            state.slowest = state.slowest.max(begun.elapsed());
             state.over.push(asked);
             self.changed.notify_all();
         }

@@ -120,7 +120,7 @@ fn a_slow_worker_leaves_the_work_to_a_fast_one() {
         }
         assert!(begun.elapsed() < GUARD, "they never end");
     }
-    let (asked, _) = clients.asked();
+    let (asked, ..) = clients.asked();
     let verdict = gather::close(&asked, fleet.store(), fleet.door());
     assert_eq!(verdict.wrong, [""; 0]);
     assert_eq!(verdict.answered, 400);
@@ -160,7 +160,7 @@ fn a_worker_whose_model_hangs_hands_its_jobs_back_and_ends_with_a_code_of_its_ow
         clients.begin(8, scope);
         assert_eq!(fleet.members[HANGS].server.ended().code(), Some(WEDGED));
     });
-    let (asked, _) = clients.asked();
+    let (asked, ..) = clients.asked();
     let answers = |asked: &Asked| matches!(asked.told[..], [Told::Answered(..)]);
     assert!(asked.iter().all(answers), "somebody noticed");
     assert_eq!(

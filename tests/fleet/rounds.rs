@@ -49,6 +49,7 @@ struct Outcome {
     late: usize,
     /// How long the machine stood still: nobody's fault here.
     still: Duration,
+    slowest: Duration,
     verdict: Verdict,
 }
 
@@ -78,7 +79,7 @@ fn run(seed: u64) -> Outcome {
         drop(ending);
         (late, watching.join().unwrap())
     });
-    let (asked, sent) = clients.asked();
+    let (asked, sent, slowest) = clients.asked();
     let verdict = gather::close(&asked, fleet.store(), fleet.door());
     fleet.finish();
     Outcome {
@@ -86,6 +87,7 @@ fn run(seed: u64) -> Outcome {
         sent,
         late,
         still,
+        slowest,
         verdict,
     }
 }
@@ -136,9 +138,10 @@ fn what_a_fleet_accepts_comes_to_one_end_whatever_fails() {
         let started = Instant::now();
         let outcome = run(seed);
         say(&format!(
-            "round {seed}: {:.1} s ({:.0} s stood still); {}; sent {}, late results refused {}; {}",
+            "round {seed}: {:.1} s ({:.0} s stood still), slowest request {:.1} s; {}; sent {}, late results refused {}; {}",
             started.elapsed().as_secs_f64(),
             outcome.still.as_secs_f64(),
+            outcome.slowest.as_secs_f64(),
             outcome.faults.join(", "),
             outcome.sent,
             outcome.late,
