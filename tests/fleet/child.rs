@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fake::{self, Fake, Stage};
-use crate::fleet::{LEASE, open};
+use crate::fleet::open;
 use crate::{GUARD, pass, say};
 
 /// The variable that holds the [`Orders`].
@@ -57,6 +57,8 @@ pub(crate) struct Orders {
     pub(crate) max_batch: usize,
     /// Whether pictures that wait do not.
     pub(crate) gate_open: bool,
+    /// How long a claim lasts without a sign of life.
+    pub(crate) lease: Duration,
     /// How long it stays open when it is to end.
     pub(crate) drain_delay: Duration,
     /// How long a batch may be in the model.
@@ -124,7 +126,7 @@ async fn serve(orders: &Orders, stage: &Arc<Stage>) -> Ended {
         }
     };
     let engines = Engines {
-        store: Arc::new(open(&orders.store)),
+        store: Arc::new(open(&orders.store, orders.lease)),
         catalog: catalog(orders),
         models,
         observer: Arc::new(Nobody),
@@ -182,7 +184,7 @@ fn settings(orders: &Orders) -> Settings {
             request_timeout: GUARD,
             keep_for: Duration::from_secs(3600),
         },
-        lease: LEASE,
+        lease: orders.lease,
         wedge_timeout: orders.wedge,
         credits: 1,
         http_threads: 2,

@@ -23,17 +23,13 @@ pub(crate) const LEASE: Duration = Duration::from_secs(2);
 /// How long the planned model takes for a batch.
 const BATCH: Duration = Duration::from_millis(20);
 
-/// Bounds and times of the store.
-pub(crate) fn limits() -> StoreLimits {
-    StoreLimits {
-        lease: LEASE,
-        ..StoreLimits::default()
-    }
-}
-
 /// The store at the addresses of all shards.
-pub(crate) fn open(store: &str) -> RedisStore {
-    RedisStore::open(store, limits()).unwrap()
+pub(crate) fn open(store: &str, lease: Duration) -> RedisStore {
+    let limits = StoreLimits {
+        lease,
+        ..StoreLimits::default()
+    };
+    RedisStore::open(store, limits).unwrap()
 }
 
 /// A process of the fleet, and how it is started again.
@@ -135,6 +131,7 @@ pub(crate) fn orders(store: &str, role: Role) -> Orders {
         side: 2,
         max_batch: 8,
         gate_open: true,
+        lease: LEASE,
         drain_delay: Duration::from_millis(300),
         wedge: GUARD,
         other: true,

@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Instant;
 
-use beagle::store::{JobId, JobStore as _};
+use beagle::store::{JobId, JobStore as _, StoreLimits};
 
 use crate::GUARD;
 use crate::ask::{agent, look};
-use crate::fleet::{limits, open};
+use crate::fleet::{LEASE, open};
 use crate::history::{Asked, Job, Told, Verdict, check};
 
 /// More jobs than there ever are here.
@@ -24,7 +24,7 @@ pub(crate) fn close(asked: &[Asked], store: &str, door: SocketAddr) -> Verdict {
     let mut ids: BTreeSet<JobId> = asked.iter().flat_map(named).collect();
     ids.extend(listed(store));
     let jobs = ended(door, &ids);
-    let mut verdict = check(asked, &jobs, limits().max_attempts);
+    let mut verdict = check(asked, &jobs, StoreLimits::default().max_attempts);
     for id in listed(store).difference(&ids) {
         verdict.wrong.push(format!("job {id} was never heard of"));
     }
@@ -38,7 +38,7 @@ fn listed(store: &str) -> BTreeSet<JobId> {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let store = open(store);
+        let store = open(store, LEASE);
         let jobs = store.list(None, MOST).await.unwrap();
         store.close().await.unwrap();
         jobs.into_iter().map(|job| job.id).collect()
