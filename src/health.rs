@@ -15,6 +15,7 @@ pub const NO_STORE: &str = "the job store does not answer";
 pub struct Health {
     warm: AtomicBool,
     draining: AtomicBool,
+    hangs: AtomicBool,
     store_down: AtomicBool,
     store_error: Mutex<String>,
 }
@@ -28,6 +29,11 @@ impl Health {
     /// The process is about to end.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// A batch does not come out of a model: the process is about to end.
+    pub fn model_hangs(&self) {
+        self.hangs.store(true, Ordering::Release);
     }
 
     /// Whether the process is about to end.
@@ -72,6 +78,9 @@ impl Health {
         if self.is_draining() {
             reasons.push("the server is about to stop");
         }
+        if self.hangs.load(Ordering::Acquire) {
+            reasons.push("the model hangs");
+        }
         if self.store_is_down() {
             reasons.push(NO_STORE);
         }
@@ -99,5 +108,8 @@ mod tests {
         assert!(health.reasons().is_empty());
         health.begin_drain();
         assert_eq!(health.reasons(), ["the server is about to stop"]);
+        health.model_hangs();
+        let both = ["the server is about to stop", "the model hangs"];
+        assert_eq!(health.reasons(), both);
     }
 }

@@ -6,16 +6,16 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde_json::json;
 
-use super::edge::Edge;
-use crate::health::NO_STORE;
+use crate::health::{Health, NO_STORE};
+use crate::store::JobStore;
 
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-pub(super) async fn ready(edge: Data<Edge>) -> HttpResponse {
-    let mut reasons = edge.health.reasons();
-    let places = edge.store.places();
+pub(super) async fn ready(health: Data<Health>, store: Data<dyn JobStore>) -> HttpResponse {
+    let mut reasons = health.reasons();
+    let places = store.places();
     let none_answers = !places.is_empty() && places.iter().all(|place| place.trouble.is_some());
     if none_answers && !reasons.contains(&NO_STORE) {
         reasons.push(NO_STORE);

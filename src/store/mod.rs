@@ -199,7 +199,9 @@ pub trait JobStore: Send + Sync + 'static {
     async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError>;
 
     /// Waits until there is a job to run, and takes at most `room` of them, `room` not 0: high
-    /// priority first, then in the order of arrival. A job that was started before comes like any
+    /// priority first, then in the order of arrival. No priority starves: of 16 jobs claimed in a
+    /// row at least one is of low priority and three more are of normal priority, as long as such
+    /// wait. A job that was started before comes like any
     /// other, with its [`attempts`](Claimed::attempts). Expired and cancelled jobs never come.
     ///
     /// May be dropped at any time; what it had taken comes back when the lease runs out or the

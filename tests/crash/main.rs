@@ -9,6 +9,7 @@
     reason = "in a test a failed step should stop it on the spot"
 )]
 
+mod ask;
 mod child;
 mod client;
 mod faults;

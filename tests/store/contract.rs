@@ -120,6 +120,7 @@ macro_rules! one_place_store {
             admission::a_known_key_names_the_first_job_even_when_full,
             admission::a_refused_job_does_not_take_its_key,
             claiming::jobs_come_by_priority_and_then_in_the_order_of_arrival,
+            claiming::lower_priorities_have_their_share,
             claiming::a_claim_takes_no_more_than_there_is_room,
             leases::a_released_job_comes_again_in_its_place_without_charge,
             attempts::a_failed_job_comes_again_before_younger_ones,

@@ -147,7 +147,7 @@ pub(crate) fn program() -> OsString {
     std::env::var_os("BEAGLE_REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
 }
 
-/// A port that nobody listens at.
+/// A port that nobody has yet.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let span = PORTS.end - PORTS.start;

@@ -95,7 +95,10 @@ impl Claimer<'_> {
         for some in absent.chunks(FETCH) {
             self.fetch(some, &mut claimed).await?;
         }
-        Ok(claimed.into_iter().flatten().collect())
+        let mut claimed: Vec<Claimed> = claimed.into_iter().flatten().collect();
+        // The script gives the shares of the lower priorities first.
+        claimed.sort_by_key(|job| job.priority);
+        Ok(claimed)
     }
 
     fn take_recent(&self, job: &Claimed) -> Option<Bytes> {
