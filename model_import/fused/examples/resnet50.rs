@@ -1,6 +1,6 @@
 //! Images a second of ResNet50 with random weights, and where the time goes.
 //!
-//! `resnet50 [--precision f32|bf16|int8] [--level avx512] [--plain] [--direct] [--images N] [--layers] [--threads N] [--batch N]`
+//! `resnet50 [--precision f32|bf16|int8] [--level avx512] [--plain] [--direct] [--images N] [--large BYTES] [--layers] [--threads N] [--batch N]`
 
 #![expect(clippy::print_stdout, reason = "a program that prints")]
 
@@ -136,6 +136,7 @@ fn main() {
             "--plain" => options.dots = false,
             "--level" => options.level = value().parse().expect("a level"),
             "--images" => options.images = value().parse().expect("a number"),
+            "--large" => options.large = value().parse().expect("a number"),
             "--threads" => threads = vec![value().parse().expect("a number")],
             "--batch" => batches = vec![value().parse().expect("a number")],
             "--layers" => layers = true,

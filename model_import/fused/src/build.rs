@@ -8,7 +8,7 @@ use crate::kernel::{self, Kernels, LevelTable};
 use crate::layout::Layout;
 use crate::memory::{Lifetime, place};
 use crate::network::{Network, Stage};
-use crate::options::Options;
+use crate::options::{Options, Precision};
 use crate::pack::Kernel;
 use crate::plan::{Activation, Layer, Operation, Plan, Shape};
 use crate::ranges::Ranges;
@@ -35,8 +35,10 @@ pub(crate) fn network(
     let table = normalise.table()?;
     let stored = storage(plan, &shapes, options.precision, ranges, &table)?;
     let (values, early, bytes) = values(plan, &shapes, &stored, options.large);
-    let kernels = |from, to| kernel::of(options.level, options.dots, from, to);
-    let floats = kernels(Format::F32, Format::F32);
+    // Scores of less than floats are made of halved weights: they are used once an image.
+    let halves = options.precision != Precision::F32;
+    let kernels = |from, to| kernel::of(options.level, (options.dots, halves), from, to);
+    let floats = kernel::of(options.level, (false, false), Format::F32, Format::F32);
     let first = values[0];
     let mut stages = Vec::new();
     for (index, layer) in plan.layers.iter().enumerate() {

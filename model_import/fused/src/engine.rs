@@ -20,14 +20,15 @@ use crate::options::Options;
 use crate::plan::{Plan, Shape};
 use crate::ranges::Ranges;
 use crate::steps::{Images, Value};
+use crate::turns::Turns;
 use crate::weights::{Normalise, Weights};
 
 /// A network ready to run.
 pub struct Engine {
     network: Network,
     crew: Crew,
-    /// Chunks taken so far, for each pass and stage.
-    taken: Vec<AtomicUsize>,
+    /// For the stages of each pass.
+    turns: Turns,
     clock: Clock,
     images: usize,
 }
@@ -69,9 +70,7 @@ impl Engine {
         let shelf = &mut crew.shelf();
         let network = build::network(plan, weights, normalise, ranges, &options, images, shelf)?;
         Ok(Self {
-            taken: (0..passes(&network, images))
-                .map(|_| AtomicUsize::new(0))
-                .collect(),
+            turns: Turns::new(crew.threads(), passes(&network, images)),
             clock: Clock::new(network.stages.len()),
             network,
             crew: crew.clone(),
@@ -144,15 +143,16 @@ impl Engine {
         for image in 0..images {
             // SAFETY: the memory holds one image, and this thread alone runs.
             unsafe {
+                let rows = 0..self.network.input.layout.shape.height;
                 self.network
-                    .feed(Source::Levels(pixels), image, (1, 0), memory)
+                    .feed(Source::Levels(pixels), image, (1, 0), rows, memory)
             };
             show(0, &self.network.input);
             for (index, stage) in self.network.stages.iter().enumerate() {
-                let taken = AtomicUsize::new(0);
                 let chunks = stage.chunks(1);
+                self.turns.restart();
                 hands.pool.run(&|thread| {
-                    while let Some(chunk) = next(&taken, chunks) {
+                    while let Some(chunk) = self.turns.take(thread, index, chunks) {
                         // SAFETY: each chunk is taken once, earlier stages are done, each thread
                         // has its own scratch.
                         unsafe {
@@ -254,28 +254,27 @@ impl Engine {
     fn run_shared(&self, hands: &mut Hands, source: Source<'_>, first: usize, count: usize) {
         hands.reserve(1, self.network.memory(count));
         let (network, memory, scratch) = (&self.network, &hands.memory[0], &hands.scratch);
-        let (taken, barrier) = (&self.taken, hands.pool.barrier());
+        let barrier = hands.pool.barrier();
         let clock = &self.clock;
         let threads = self.crew.threads();
-        for taken in taken {
-            taken.store(0, Ordering::Relaxed);
-        }
-        let stages = network.stages.len();
+        self.turns.restart();
+        let (stages, height) = (network.stages.len(), network.input.layout.shape.height);
         hands.pool.run(&|thread| {
-            for (pass, taken) in network.passes(count).zip(taken.chunks(stages.max(1))) {
-                if thread == 0 {
-                    for image in pass.feed {
-                        // SAFETY: only this thread does it; the memory holds `count` images, and all
-                        // threads have ended the pass before.
-                        unsafe { network.feed(source, first + image, (count, image), memory) };
-                    }
+            let rows = || height * thread / threads..height * (thread + 1) / threads;
+            for (number, pass) in network.passes(count).enumerate() {
+                for image in pass.feed {
+                    let place = (count, image);
+                    // SAFETY: each thread has other rows; the memory holds `count` images, and all
+                    // threads have ended the pass before.
+                    unsafe { network.feed(source, first + image, place, rows(), memory) };
                 }
                 barrier.wait();
                 let mut start = if thread == 0 { clock.start() } else { None };
                 for index in pass.stages {
                     let stage = &network.stages[index];
                     let chunks = stage.chunks(pass.images.count);
-                    while let Some(chunk) = next(&taken[index], chunks) {
+                    let turn = number * stages + index;
+                    while let Some(chunk) = self.turns.take(thread, turn, chunks) {
                         let (memory, scratch) = (memory.start(), scratch[thread].start());
                         // SAFETY: each chunk is taken once, all threads have ended the stage
                         // before, the memory holds `count` images, each thread has its own scratch.
@@ -303,6 +302,7 @@ impl Engine {
         let turns = scores.len() / (outputs * count);
         let scores = Scores(scores.as_mut_ptr());
         let (taken, clock) = (AtomicUsize::new(0), &self.clock);
+        let rows = || 0..network.input.layout.shape.height;
         hands.pool.run(&|thread| {
             let (memory, scratch) = (&memory[thread], &scratch[thread]);
             while let Some(turn) = next(&taken, turns) {
@@ -310,7 +310,7 @@ impl Engine {
                     for image in pass.feed {
                         let index = first + turn * count + image;
                         // SAFETY: the memory is this thread's own and holds `count` images.
-                        unsafe { network.feed(source, index, (count, image), memory) };
+                        unsafe { network.feed(source, index, (count, image), rows(), memory) };
                     }
                     let mut start = clock.start();
                     for index in pass.stages {

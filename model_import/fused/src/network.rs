@@ -107,15 +107,17 @@ impl Network {
         last.unwrap_or(&self.input)
     }
 
-    /// Writes image `index` of `source` as image `image` of a memory for `images`.
+    /// Writes rows of image `index` of `source` as those of image `image` of a memory for `images`, and with
+    /// the first the border.
     ///
     /// # Safety
-    /// `memory` holds `images` images; no other thread touches this one.
+    /// `memory` holds `images` images; no other thread touches these rows of this one.
     pub(crate) unsafe fn feed(
         &self,
         source: Source<'_>,
         index: usize,
         (images, image): (usize, usize),
+        rows: Range<usize>,
         memory: &Block,
     ) {
         let at = (Images::all(images), image);
@@ -127,7 +129,10 @@ impl Network {
         );
         // SAFETY: the caller's promise; a row of the source is a row of the value.
         unsafe {
-            for y in 0..shape.height {
+            if rows.start == 0 {
+                self.input.clear_border(memory.start(), at);
+            }
+            for y in rows {
                 let codec = Codec {
                     value: self.input.image(memory.start(), at, [y, 0]),
                     channels: shape.channels,
@@ -143,7 +148,6 @@ impl Network {
                     }
                 }
             }
-            self.input.clear_border(memory.start(), at);
         }
     }
 

@@ -4,20 +4,23 @@
 //! 127 of 0. With sums of stored inputs times stored weights, the output before the activation is
 //! `sum * scale[o] + bias[o] + stored residual * residual_scale`: the zeros of input and residual are
 //! in the bias, and so is, without SiLU, the output's; then everything is in units of the output.
+//! Where both are bytes and there is no SiLU, the same happens in whole numbers, see `requantize.rs`.
 //! Must not know: tiles, threads.
 
 use std::sync::Arc;
 
-use crate::element::{Element, Format, Quantum, Rule, nearest};
+use crate::element::{Element, Format, Quantum, Rule, nearest, round_byte};
+use crate::kernel::Requantize;
 use crate::layout::CHANNELS;
-use crate::pack::{Kernel, Panels, pack};
+use crate::pack::{Kernel, Order, Panel, Panels, pack};
+use crate::requantize::{LEAST_UNIT, WholeNumbers};
 use crate::steps::Value;
 
 /// The largest stored weight.
 const MOST: f32 = 127.0;
 /// What the stored weights of an output channel may add up to, signs left out: with inputs of 255 the
-/// sums stay within 32 bits.
-const MOST_SUM: f32 = 8_000_000.0;
+/// sums stay within 30 bits and a sign, and with what they start at within 32.
+const MOST_SUM: f32 = 4_000_000.0;
 
 /// See the module.
 pub(crate) struct Numbers {
@@ -27,29 +30,33 @@ pub(crate) struct Numbers {
     pub(crate) scale: Vec<f32>,
     pub(crate) residual_scale: f32,
     pub(crate) rule: Rule,
+    /// Nothing where floats are made of the sums.
+    whole: Option<WholeNumbers>,
+    /// What sums start at then.
+    zeros: Vec<i32>,
 }
 
 impl Numbers {
-    /// Of panels of `widest` channels, for runs over `pixels` pixels of the input.
+    /// Of panels in `order`, of floats maybe the upper halves, for runs over `pixels` pixels of the input.
     pub(crate) fn new(
         kernel: &Kernel<'_>,
         mut bias: Vec<f32>,
         ([input, output], pixels): ([&Value; 2], usize),
         residual: Option<&Value>,
         rule: Rule,
-        widest: usize,
+        (order, halves): (Order, bool),
     ) -> Self {
         let layout = (&input.layout, pixels);
         let padded = kernel.outputs.next_multiple_of(CHANNELS);
         bias.resize(padded, 0.0);
         let panels = match input.format {
-            Format::F32 => pack(kernel, layout, widest, |_, weight| weight),
-            Format::Bf16 => pack(kernel, layout, widest, |_, weight| {
+            Format::F32 if !halves => pack(kernel, layout, order, |_, weight| weight),
+            Format::F32 | Format::Bf16 => pack(kernel, layout, order, |_, weight| {
                 <u16 as Element>::encode(weight, &Quantum::ONE)
             }),
             Format::U8 => {
                 let values = ([input, output], pixels);
-                return bytes(kernel, &bias, values, residual, rule, widest);
+                return bytes(kernel, &bias, values, residual, rule, order);
             }
         };
         Self {
@@ -58,6 +65,22 @@ impl Numbers {
             scale: vec![1.0; padded],
             residual_scale: 1.0,
             rule,
+            whole: None,
+            zeros: vec![0; padded],
+        }
+    }
+
+    /// How the sums of a panel become bytes.
+    pub(crate) fn requantize(&self, panel: &Panel) -> Requantize {
+        let null = std::ptr::null();
+        let (whole, first) = (self.whole.as_ref(), panel.channel);
+        Requantize {
+            start: whole.map_or(&self.zeros, |whole| &whole.start)[first..].as_ptr(),
+            shift: whole.map_or(null, |whole| whole.shift[first..].as_ptr()),
+            factor: whole.map_or(std::ptr::null(), |whole| whole.factor[first..].as_ptr()),
+            residual_factor: whole.map_or(0, |whole| whole.residual_factor),
+            low: round_byte(self.rule.low),
+            high: round_byte(self.rule.high),
         }
     }
 }
@@ -68,7 +91,7 @@ fn bytes(
     ([input, output], pixels): ([&Value; 2], usize),
     residual: Option<&Value>,
     rule: Rule,
-    widest: usize,
+    order: Order,
 ) -> Numbers {
     // SiLU wants what the sum stands for.
     let after = if rule.silu {
@@ -85,8 +108,14 @@ fn bytes(
         |value| value.quantum,
     );
     let residual_zero = f64::from(residual.scale) * f64::from(residual.zero);
+    let to_bytes = output.format == Format::U8 && !rule.silu;
+    let least = if to_bytes {
+        (LEAST_UNIT * unit / f64::from(input.quantum.scale)) as f32
+    } else {
+        0.0
+    };
     let steps: Vec<f32> = (0..kernel.outputs)
-        .map(|output| step(|| kernel.of(output)))
+        .map(|output| step(|| kernel.of(output)).max(least))
         .collect();
     let stored =
         |output: usize, weight: f32| nearest((weight / steps[output]).clamp(-MOST, MOST)) as i8;
@@ -101,20 +130,28 @@ fn bytes(
         let scale = f64::from(*step) * f64::from(input.quantum.scale);
         (scale, scale * f64::from(input.quantum.zero) * sum as f64)
     };
-    let (scale, bias) = bias
-        .iter()
-        .enumerate()
-        .map(|(output, &bias)| {
-            let (scale, of_zero) = of_channel(output);
-            let bias = (f64::from(bias) - of_zero - residual_zero) / unit + zero;
-            ((scale / unit) as f32, bias as f32)
-        })
-        .unzip();
+    let numbers = bias.iter().enumerate().map(|(output, &bias)| {
+        let (scale, of_zero) = of_channel(output);
+        let bias = (f64::from(bias) - of_zero - residual_zero) / unit + zero;
+        (scale / unit, bias)
+    });
+    let (scale, bias): (Vec<f64>, Vec<f64>) = numbers.unzip();
+    let residual_scale = f64::from(residual.scale) / unit;
+    let whole = to_bytes.then(|| WholeNumbers::new(&scale, &bias, residual_scale, order));
+    let whole = whole.flatten();
+    let interleaved = order.interleaved.filter(|_| whole.is_some());
+    let order = Order {
+        interleaved,
+        ..order
+    };
+    let floats = |numbers: &[f64]| numbers.iter().map(|&number| number as f32).collect();
     Numbers {
-        panels: Arc::new(pack(kernel, (&input.layout, pixels), widest, stored)),
-        bias,
-        scale,
-        residual_scale: (f64::from(residual.scale) / unit) as f32,
+        panels: Arc::new(pack(kernel, (&input.layout, pixels), order, stored)),
+        bias: floats(&bias),
+        scale: floats(&scale),
+        residual_scale: residual_scale as f32,
+        whole,
+        zeros: vec![0; scale.len()],
         rule: match output.format {
             Format::U8 => stored_rule(rule, &output.quantum),
             Format::F32 | Format::Bf16 => rule,

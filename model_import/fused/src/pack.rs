@@ -59,6 +59,30 @@ impl Kernel<'_> {
     }
 }
 
+/// In which panels a level wants the output channels, and in which order within one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    /// Channels of a panel; the last one may be narrower.
+    pub(crate) widest: usize,
+    /// Where sums of two vectors of so many channels become bytes together: registers are joined a
+    /// quarter (of 4 channels of each) at a time, so fours of channels go to one and the other.
+    pub(crate) interleaved: Option<usize>,
+}
+
+impl Order {
+    /// Where channel `channel` of `outputs`, a multiple of 16, is.
+    pub(crate) fn place(self, channel: usize, outputs: usize) -> usize {
+        let first = channel / self.widest * self.widest;
+        let (channels, channel) = (self.widest.min(outputs - first), channel - first);
+        match self.interleaved {
+            Some(lanes) if channels == 2 * lanes => {
+                first + channel / 4 % 2 * lanes + channel / 8 * 4 + channel % 4
+            }
+            _ => first + channel,
+        }
+    }
+}
+
 /// Some output channels and their weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panel {
@@ -80,15 +104,14 @@ pub(crate) struct Panels {
 }
 
 /// Packs `kernel` for a value of layout `input`, over which it runs `pixels` pixels at a time, into
-/// panels of `widest` channels, the last of them maybe narrower. `encode(channel, weight)` makes the
-/// stored number.
+/// panels in `order`. `encode(channel, weight)` makes the stored number.
 pub(crate) fn pack<W: Plain>(
     kernel: &Kernel<'_>,
     (input, pixels): (&Layout, usize),
-    widest: usize,
+    order: Order,
     encode: impl Fn(usize, f32) -> W,
 ) -> Panels {
-    let group = 4 / size_of::<W>();
+    let group = 4 / input.size;
     let [height, width] = kernel.size;
     let run = (pixels * input.depth).next_multiple_of(group);
     let reduction = height * width / pixels * run;
@@ -96,8 +119,8 @@ pub(crate) fn pack<W: Plain>(
     let mut weights = Block::new(outputs * reduction * size_of::<W>());
     let numbers = weights.elements_mut::<W>();
     let mut panels = Vec::new();
-    for channel in (0..outputs).step_by(widest) {
-        let channels = widest.min(outputs - channel);
+    for channel in (0..outputs).step_by(order.widest) {
+        let channels = order.widest.min(outputs - channel);
         let start = channel * reduction;
         panels.push(Panel {
             start: start * size_of::<W>(),
@@ -105,10 +128,11 @@ pub(crate) fn pack<W: Plain>(
             channels,
         });
         for output in 0..channels.min(kernel.outputs - channel) {
+            let lane = order.place(channel + output, outputs) - channel;
             for tap in 0..height * width {
                 for i in 0..kernel.inputs {
                     let k = tap / pixels * run + tap % pixels * input.depth + i;
-                    let place = (k / group * channels + output) * group + k % group;
+                    let place = (k / group * channels + lane) * group + k % group;
                     let weight = kernel.at(channel + output, i, [tap / width, tap % width]);
                     numbers[start + place] = encode(channel + output, weight);
                 }
@@ -118,7 +142,7 @@ pub(crate) fn pack<W: Plain>(
     Panels {
         weights,
         panels,
-        bytes: widest * reduction * size_of::<W>(),
+        bytes: order.widest * reduction * size_of::<W>(),
     }
 }
 
@@ -126,6 +150,26 @@ pub(crate) fn pack<W: Plain>(
 mod tests {
     use super::*;
     use crate::plan::Shape;
+
+    const PLAIN: Order = Order {
+        widest: 16,
+        interleaved: None,
+    };
+
+    #[test]
+    fn fours_of_channels_go_to_one_vector_and_the_other() {
+        let order = Order {
+            widest: 16,
+            interleaved: Some(8),
+        };
+        let places: Vec<usize> = (0..40).map(|channel| order.place(channel, 40)).collect();
+        assert_eq!(
+            places[..16],
+            [0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15]
+        );
+        assert_eq!(places[20], 24);
+        assert_eq!(places[32..], [32, 33, 34, 35, 36, 37, 38, 39]);
+    }
 
     #[test]
     fn groups_of_the_reduction_are_interleaved() {
@@ -143,7 +187,7 @@ mod tests {
             channels: 3,
         };
         let input = Layout::input(shape, 1, [0; 4]);
-        let mut packed = pack(&kernel, (&input, 1), 16, |_, weight| weight as i8);
+        let mut packed = pack(&kernel, (&input, 1), PLAIN, |_, weight| weight as i8);
         let channels: Vec<_> = packed
             .panels
             .iter()
@@ -171,7 +215,7 @@ mod tests {
             channels: 3,
         };
         let input = Layout::input(shape, 1, [0; 4]);
-        let mut packed = pack(&kernel, (&input, 3), 16, |_, weight| weight as i8);
+        let mut packed = pack(&kernel, (&input, 3), PLAIN, |_, weight| weight as i8);
         let bytes = packed.weights.elements_mut::<i8>();
         let first: Vec<i8> = bytes
             .chunks(64)

@@ -10,6 +10,7 @@
 //! and 28 pixels, none fewer at 14 and 7. The transforms of inputs and outputs are in `kernel`.
 //! Must not know: values, threads, vectors.
 
+use crate::blocking::Blocking;
 use crate::layout::{CHANNELS, Layout};
 use crate::memory::Block;
 use crate::pack::{Kernel, Panel, Panels};
@@ -171,50 +172,34 @@ pub(crate) fn choose(
         Winograd::Never => None,
         Winograd::Two => Some(Square::Two),
         Winograd::Four => Some(Square::Four),
+        // Two by two saves no more than pairs do.
+        Winograd::Auto if pairs => Some(Square::Four).filter(|&four| squares(four) >= fewest),
         Winograd::Auto => [Square::Four, Square::Two]
             .into_iter()
             .find(|&square| squares(square) >= fewest),
     }
 }
 
-/// How the work of one layer falls into chunks: blocks of squares times shares of panels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Blocking {
-    /// Squares of a block, and blocks.
-    pub(crate) squares: usize,
-    pub(crate) blocks: usize,
-    /// Panels of a share, and shares.
-    pub(crate) panels: usize,
-    pub(crate) shares: usize,
-}
-
-impl Blocking {
-    /// For `squares` squares and `panels` panels, where a call of the tile kernel takes up to `most`
-    /// squares. At least `chunks` chunks, if there are so many panels and blocks.
-    pub(crate) fn new(squares: usize, panels: usize, most: usize, chunks: usize) -> Self {
-        // Two calls read a panel's weights while they are near. More squares would not stay there
-        // themselves.
-        let widest = SQUARES.next_multiple_of(most);
-        let widest = if chunks > 1 { widest / 2 } else { widest };
-        let blocks = squares.div_ceil(widest);
-        let even = squares.div_ceil(blocks);
-        // Whole calls, unless the last block would be a sliver.
-        let whole = even.next_multiple_of(most).min(widest);
-        let is_sliver = (1..most / 2).contains(&(squares % whole));
-        let each = if blocks == 1 || is_sliver {
-            even
-        } else {
-            whole
-        };
-        let blocks = squares.div_ceil(each);
-        let panels_of_share = panels.div_ceil(chunks.div_ceil(blocks).min(panels));
-        Self {
-            squares: each,
-            blocks,
-            panels: panels_of_share,
-            shares: panels.div_ceil(panels_of_share),
-        }
-    }
+/// How `squares` squares and `panels` panels fall into blocks and shares for `threads` threads, where a
+/// call of the tile kernel takes up to `most` squares.
+pub(crate) fn blocking(squares: usize, panels: usize, most: usize, threads: usize) -> Blocking {
+    // Two calls read a panel's weights while they are near. More squares would not stay there
+    // themselves.
+    let widest = SQUARES.next_multiple_of(most);
+    let blocks = squares.div_ceil(if threads > 1 { widest / 2 } else { widest });
+    // As many for each thread, unless they become slivers.
+    let even = blocks.next_multiple_of(threads);
+    let blocks = if squares / even < most / 2 {
+        blocks
+    } else {
+        even
+    };
+    let shares = if threads > 1 {
+        (2 * threads).div_ceil(blocks).min(panels)
+    } else {
+        1
+    };
+    Blocking::even([squares, panels], [blocks, shares], true)
 }
 
 /// Squares of a block, more or less.
@@ -259,6 +244,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ops::Range;
 
     fn convolution() -> Convolution {
         toml::from_str("weights = \"w\"\noutputs = 64\nkernel = [3, 3]\npadding = [1, 1, 1, 1]")
@@ -278,7 +264,7 @@ mod tests {
         assert_eq!(auto([2, 2], 2), None);
         let of_pairs = |size| choose(Winograd::Auto, &convolution(), size, 2, true);
         assert_eq!(of_pairs([28, 28]), Some(Square::Four));
-        assert_eq!(of_pairs([7, 7]), None);
+        assert_eq!(of_pairs([14, 14]), None);
     }
 
     #[test]
@@ -311,33 +297,21 @@ mod tests {
         assert_eq!(choose(Winograd::Never, &usual, [56, 56], 2, false), None);
     }
 
-    /// Blocks and shares cover all squares and panels, are not empty and not too large.
     #[test]
-    fn chunks_cover_the_work() {
-        for most in [2, 6, 14] {
-            for squares in 1..300 {
-                for (panels, chunks) in [(1, 1), (3, 4), (16, 1), (16, 8), (5, 2)] {
-                    let blocking = Blocking::new(squares, panels, most, chunks);
-                    let what = format!("{squares} squares {panels} panels: {blocking:?}");
-                    let (full, last) = (blocking.squares, blocking.blocks - 1);
-                    assert!(
-                        full * last < squares && squares <= full * blocking.blocks,
-                        "{what}"
-                    );
-                    let (full, last) = (blocking.panels, blocking.shares - 1);
-                    assert!(
-                        full * last < panels && panels <= full * blocking.shares,
-                        "{what}"
-                    );
-                    assert!(blocking.squares <= SQUARES.next_multiple_of(most), "{what}");
-                    let found = blocking.blocks * blocking.shares;
-                    assert!(
-                        found >= chunks.min(blocking.blocks * panels).div_ceil(2),
-                        "{what}"
-                    );
-                }
-            }
-        }
+    fn blocks_are_even_and_not_too_large() {
+        let sizes = |squares, panels, threads| {
+            let blocking = blocking(squares, panels, 14, threads);
+            let chunk = |chunk| blocking.chunk(chunk);
+            let of =
+                |(squares, panels): (Range<usize>, Range<usize>)| (squares.len(), panels.len());
+            (0..blocking.chunks())
+                .map(|index| of(chunk(index)))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(sizes(49, 4, 1), [(24, 4), (25, 4)]);
+        assert_eq!(sizes(49, 4, 2), [(12, 4), (12, 4), (12, 4), (13, 4)]);
+        assert_eq!(sizes(4, 16, 2), [(4, 4); 4]);
+        assert_eq!(sizes(16, 8, 2), [(8, 4); 4]);
     }
 
     #[test]

@@ -7,11 +7,18 @@ use crate::element::Format;
 use crate::level::Level;
 
 /// The kernels for layers that read `from` and write `to`, which is the same or f32. `dots`: whether
-/// they may multiply pairs and quads in one instruction.
-pub(crate) fn of(level: Level, dots: bool, from: Format, to: Format) -> &'static Kernels {
+/// they may multiply pairs and quads in one instruction; `halves`: whether floats are multiplied by the upper
+/// halves of weights.
+pub(crate) fn of(
+    level: Level,
+    (dots, halves): (bool, bool),
+    from: Format,
+    to: Format,
+) -> &'static Kernels {
     let real = to == Format::F32;
     debug_assert!(real || from == to, "no kernel makes {to:?} of {from:?}");
     match from {
+        Format::F32 if halves => f32_half_weights(level),
         Format::F32 => f32(level),
         Format::Bf16 => bf16::of(level, dots && level.has_bf16(), real),
         Format::U8 => int8::of(level, dots && level.has_vnni(), real),
@@ -28,5 +35,18 @@ fn f32(level: Level) -> &'static Kernels {
         Level::Avx512 => &super::avx512::F32,
         #[cfg(not(target_arch = "x86_64"))]
         _ => &super::portable::F32,
+    }
+}
+
+/// Those with halved weights.
+fn f32_half_weights(level: Level) -> &'static Kernels {
+    match level {
+        Level::Portable => &super::portable::F32_HALF_WEIGHTS,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => &super::avx2::F32_HALF_WEIGHTS,
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => &super::avx512::F32_HALF_WEIGHTS,
+        #[cfg(not(target_arch = "x86_64"))]
+        _ => &super::portable::F32_HALF_WEIGHTS,
     }
 }

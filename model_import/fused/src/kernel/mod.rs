@@ -8,6 +8,7 @@
 mod plain;
 mod codec;
 mod grouped;
+mod halves;
 mod lanes;
 mod points;
 mod winograd;
@@ -56,6 +57,38 @@ pub(crate) struct Tile {
     /// What a unit of the residual means in units of the output.
     pub(crate) residual_scale: f32,
     pub(crate) rule: Rule,
+    pub(crate) requantize: Requantize,
+}
+
+/// How a sum becomes a byte in whole numbers alone, for kernels from bytes to bytes.
+///
+/// A sum starts at `start`; then, with `x` held within 16 bits and `mul(a, b)` = `(a * b + 2^14) >> 15`,
+/// `x = sum >> shift`, `y = mul(x, factor) + mul(residual << 7, residual_factor)`, and the byte is
+/// `y >> 6` held within `low` and `high`. So `y` counts 64ths of a unit of the output; what rounds is in
+/// `start`. See `numbers.rs` for how the numbers come about.
+#[derive(Clone, Copy)]
+pub(crate) struct Requantize {
+    /// One number an output channel, in the panel's order: zeros where floats are made of the sums.
+    pub(crate) start: *const i32,
+    /// One number an output channel, in the panel's order; null where floats are made of the sums.
+    pub(crate) shift: *const i32,
+    /// One number an output channel, in their own order.
+    pub(crate) factor: *const i16,
+    pub(crate) residual_factor: i16,
+    pub(crate) low: u8,
+    pub(crate) high: u8,
+}
+
+impl Requantize {
+    /// Of kernels that have no use for it.
+    pub(crate) const NONE: Self = Self {
+        start: std::ptr::null(),
+        shift: std::ptr::null(),
+        factor: std::ptr::null(),
+        residual_factor: 0,
+        low: 0,
+        high: 0,
+    };
 }
 
 /// Runs a [`Tile`] of a fixed number of strips, pixels and output channels.
@@ -74,6 +107,10 @@ pub(crate) type LevelsKernel = unsafe fn(&Codec, &[u8], &LevelTable, [usize; 3])
 pub(crate) struct Kernels {
     /// Output channels of a whole panel; a last one may have 16.
     pub(crate) panel: usize,
+    /// Output channels of a vector of sums.
+    pub(crate) lanes: usize,
+    /// Bytes of the weights for a group of 4 bytes of the input, for one output channel.
+    pub(crate) weight: usize,
     /// Most strips of a tile.
     pub(crate) strips: usize,
     /// Most pixels of a strip.
@@ -101,7 +138,7 @@ pub(crate) struct Kernels {
 pub(crate) trait Arithmetic {
     /// Running sums, one an output channel.
     type Sum: Copy;
-    /// A group of 4 bytes an output channel.
+    /// A group of the reduction an output channel.
     type Operand: Copy;
     /// Floats, one an output channel.
     type Real: Copy;
@@ -109,11 +146,21 @@ pub(crate) trait Arithmetic {
     const LANES: usize;
     /// Bytes an element that is read.
     const SIZE: usize;
+    /// Bytes of a group of weights for one output channel.
+    const WEIGHT: usize = 4;
     /// Bytes an element that is written.
     const OUTPUT: usize = Self::SIZE;
+    /// Whether sums can become elements by [`Self::requantize`].
+    const WHOLE: bool = false;
 
     /// Sums of nothing.
     unsafe fn zero() -> Self::Sum;
+    /// What the sums of `LANES` channels start at; only kernels over bytes have it not zero.
+    #[inline(always)]
+    unsafe fn start(_: *const i32) -> Self::Sum {
+        // SAFETY: the caller has the instructions.
+        unsafe { Self::zero() }
+    }
     /// `LANES` groups of weights.
     unsafe fn weights(at: *const u8) -> Self::Operand;
     /// One group of the input, for all output channels.
@@ -134,6 +181,16 @@ pub(crate) trait Arithmetic {
     unsafe fn clamp(value: Self::Real, rule: &Rule) -> Self::Real;
     /// Writes `LANES` elements.
     unsafe fn write(value: Self::Real, at: *mut u8);
+    /// Writes the bytes of two pixels as [`Requantize`] says: their sums, residuals (where `RESIDUAL`) and
+    /// places. Only kernels from bytes to bytes have it.
+    #[inline(always)]
+    unsafe fn requantize<const VECTORS: usize, const RESIDUAL: bool>(
+        _sums: [[Self::Sum; VECTORS]; 2],
+        _residual: [*const u8; 2],
+        _output: [*mut u8; 2],
+        _by: &Requantize,
+    ) {
+    }
     /// A hint that the line at `at` is written soon. Any address will do.
     fn write_soon(at: *const u8);
     /// A hint that the line at `at` is read soon. Any address will do.
@@ -149,6 +206,10 @@ macro_rules! each {
     ($index:ident < $count:ident of 7 $body:block) => {
         each!(@ $index $count $body 0 1 2 3 4 5 6)
     };
+    ($index:ident < $count:ident of 7 halved $body:block) => {{
+        let pairs = $count.div_ceil(2);
+        each!($index < pairs of 7 $body)
+    }};
     (@ $index:ident $count:ident $body:block $($number:literal)*) => {{
         $(if $number < $count {
             let $index = $number;
@@ -180,6 +241,36 @@ unsafe fn tile<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const VE
             }
         }
         let sums = reduce::<A, STRIPS, PIXELS, VECTORS>(tile);
+        if A::WHOLE && !tile.requantize.shift.is_null() {
+            let count = STRIPS * PIXELS;
+            macro_rules! store {
+                ($residual:literal) => {
+                    each!(pair < count of 7 halved {
+                        // The last of an odd number is written twice.
+                        let places = [2 * pair, (2 * pair + 1).min(count - 1)];
+                        let [a, b] = places.map(|place| (place / PIXELS, place % PIXELS));
+                        let residual = |(strip, pixel): (usize, usize)| {
+                            tile.residual[strip].wrapping_add(pixel * tile.residual_step)
+                        };
+                        let output = |(strip, pixel): (usize, usize)| {
+                            tile.output[strip].wrapping_add(pixel * tile.output_step)
+                        };
+                        A::requantize::<VECTORS, $residual>(
+                            [sums[a.0][a.1], sums[b.0][b.1]],
+                            [residual(a), residual(b)],
+                            [output(a), output(b)],
+                            &tile.requantize,
+                        );
+                    })
+                };
+            }
+            if has_residual {
+                store!(true);
+            } else {
+                store!(false);
+            }
+            return;
+        }
         // One value at a time from sum to memory, and no choice within: what is held, spills.
         macro_rules! store {
             ($value:ident $(, $residual:ident)? $(; $silu:block)?) => {
@@ -217,7 +308,11 @@ unsafe fn reduce<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const 
 ) -> [[[A::Sum; VECTORS]; PIXELS]; STRIPS] {
     // SAFETY: the caller's promise covers every address.
     unsafe {
-        let mut sums = [[[A::zero(); VECTORS]; PIXELS]; STRIPS];
+        let mut first = [A::zero(); VECTORS];
+        each!(vector < VECTORS of 2 {
+            first[vector] = A::start(tile.requantize.start.wrapping_add(vector * A::LANES));
+        });
+        let mut sums = [[first; PIXELS]; STRIPS];
         let step = tile.input_step;
         let mut weights = tile.weights;
         for segment in 0..tile.segments {
@@ -226,7 +321,7 @@ unsafe fn reduce<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const 
             for _ in 0..tile.run {
                 let mut columns = [A::weights(weights); VECTORS];
                 each!(vector < VECTORS of 2 {
-                    columns[vector] = A::weights(weights.add(vector * A::LANES * 4));
+                    columns[vector] = A::weights(weights.add(vector * A::LANES * A::WEIGHT));
                 });
                 each!(strip < STRIPS of 2 { each!(pixel < PIXELS of 7 {
                     let number = A::broadcast(input[strip].wrapping_add(pixel * step));
@@ -235,7 +330,7 @@ unsafe fn reduce<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const 
                         *sum = A::multiply_add(*sum, number, columns[vector]);
                     });
                 }) });
-                weights = weights.wrapping_add(VECTORS * A::LANES * 4);
+                weights = weights.wrapping_add(VECTORS * A::LANES * A::WEIGHT);
                 input = input.map(|input| input.wrapping_add(4));
             }
         }

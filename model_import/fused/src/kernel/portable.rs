@@ -1,6 +1,6 @@
 //! Plain arrays that the compiler makes whatever vectors the processor has; also the way on ARM.
 
-use super::{Arithmetic, kernels};
+use super::{Arithmetic, halves::HalfWeights, kernels};
 use crate::element::{Rule, map, silu};
 
 /// The compiler holds this many pixels of 16 sums in the registers that every processor of the
@@ -89,5 +89,8 @@ impl Arithmetic for F32Arithmetic {
 }
 
 kernels!(F32: f32 => f32, F32Arithmetic, []
+    panel 16, most (1, PIXELS), sums 2,
+    strips [1], pixels [1 2 3 4], vectors [1]);
+kernels!(F32_HALF_WEIGHTS: f32 => f32, HalfWeights<F32Arithmetic>, []
     panel 16, most (1, PIXELS), sums 2,
     strips [1], pixels [1 2 3 4], vectors [1]);

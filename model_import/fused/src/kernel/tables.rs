@@ -47,6 +47,8 @@ macro_rules! kernels {
             crate::kernel::Kernels {
                 peak,
                 panel: $panel,
+                lanes: <$arithmetic as Arithmetic>::LANES,
+                weight: <$arithmetic as Arithmetic>::WEIGHT,
                 strips: $most.0,
                 pixels: $most.1,
                 tile: find,

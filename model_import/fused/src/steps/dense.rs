@@ -5,10 +5,12 @@
 use std::sync::Arc;
 
 use super::{Images, Parts, Step, Value};
+use crate::blocking::Blocking;
 use crate::convolution::{Layouts, Tile, Tiling, Walk};
+use crate::element::Format;
 use crate::kernel::{self, Kernels};
 use crate::numbers::Numbers;
-use crate::pack::{Panel, Panels};
+use crate::pack::{Order, Panel, Panels};
 use crate::plan::Convolution;
 
 /// The panels of a group take at most this many bytes, so that they stay in the second-level cache
@@ -16,9 +18,6 @@ use crate::plan::Convolution;
 const GROUP_BYTES: usize = 384 << 10;
 /// The input of a block of tiles takes about this many bytes, for the same reason.
 const BLOCK_BYTES: usize = 192 << 10;
-/// The work falls into about this many chunks at least, so that threads share it evenly.
-const CHUNKS: usize = 16;
-
 impl Walk {
     pub(crate) const fn new(convolution: &Convolution) -> Self {
         Self {
@@ -43,17 +42,8 @@ pub(crate) struct Dense {
     step: usize,
     numbers: Numbers,
     kernels: &'static Kernels,
-}
-
-/// How the work falls into chunks.
-#[derive(Clone, Copy, Debug)]
-struct Blocking {
-    /// Tiles of a block, and blocks.
-    tiles: usize,
-    blocks: usize,
-    /// Panels of a group, and groups.
-    panels: usize,
-    groups: usize,
+    /// For each number of images.
+    blockings: Vec<Blocking>,
 }
 
 impl Dense {
@@ -79,14 +69,37 @@ impl Dense {
             (kernels.strips, kernels.pixels),
         );
         let (offsets, pixels) = walk.segments(&input.layout);
+        let order = Order {
+            widest: kernels.panel,
+            interleaved: (input.format == Format::U8).then_some(kernels.lanes),
+        };
         let numbers = Numbers::new(
             &parts.kernel,
             parts.bias,
             ([&input, &output], pixels),
             residual.as_ref(),
             parts.rule,
-            kernels.panel,
+            (order, input.format == Format::F32 && kernels.weight == 2),
         );
+        let blocking = |images| {
+            let (list, repeat) = tiling.tiles(images);
+            let tiles = list.len() * repeat;
+            let panels = numbers.panels.panels.len();
+            let bytes = input.layout.image() * images / tiles;
+            let most = [
+                BLOCK_BYTES / bytes.max(1),
+                GROUP_BYTES / numbers.panels.bytes,
+            ];
+            let threads = if images < parts.threads {
+                parts.threads
+            } else {
+                1
+            };
+            // Each thread reads its share of the one and all of the other.
+            let by_block = bytes * tiles > numbers.panels.bytes * panels;
+            Blocking::new([tiles, panels], most, by_block, threads)
+        };
+        let blockings = (1..=parts.images).map(blocking).collect();
         let dense = Self {
             input,
             output,
@@ -95,6 +108,7 @@ impl Dense {
             offsets,
             run: (pixels * input.layout.depth * input.layout.size).div_ceil(4),
             step: walk.stride[1] * input.layout.pixel(),
+            blockings,
             numbers,
             kernels,
         };
@@ -135,30 +149,11 @@ impl Dense {
             }
         }
     }
-
-    fn blocking(&self, images: usize) -> Blocking {
-        let (list, repeat) = self.tiling.tiles(images);
-        let (tiles, panels) = (list.len() * repeat, self.numbers.panels.panels.len());
-        let most = (GROUP_BYTES / self.numbers.panels.bytes).clamp(1, panels);
-        let groups = panels.div_ceil(most);
-        let bytes = self.input.layout.image() * images / tiles;
-        let most = (BLOCK_BYTES / bytes.max(1)).clamp(1, tiles);
-        let blocks = tiles.div_ceil(most);
-        let blocks = blocks.max(CHUNKS.div_ceil(groups).min(tiles));
-        let groups = groups.max(CHUNKS.div_ceil(blocks).min(panels));
-        Blocking {
-            tiles: tiles.div_ceil(blocks),
-            blocks,
-            panels: panels.div_ceil(groups),
-            groups,
-        }
-    }
 }
 
 impl Step for Dense {
     fn chunks(&self, images: usize) -> usize {
-        let blocking = self.blocking(images);
-        blocking.blocks * blocking.groups
+        self.blockings[images - 1].chunks()
     }
 
     fn panels(&mut self) -> Option<&mut Arc<Panels>> {
@@ -166,14 +161,10 @@ impl Step for Dense {
     }
 
     unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
-        let blocking = self.blocking(images.count);
-        let (list, repeat) = self.tiling.tiles(images.count);
-        let (block, group) = (chunk % blocking.blocks, chunk / blocking.blocks);
-        let panels = &self.numbers.panels.panels;
-        let first = group * blocking.panels;
-        let panels = &panels[first.min(panels.len())..(first + blocking.panels).min(panels.len())];
-        let first = block * blocking.tiles;
-        for index in first..(first + blocking.tiles).min(list.len() * repeat) {
+        let (list, _) = self.tiling.tiles(images.count);
+        let (tiles, panels) = self.blockings[images.count - 1].chunk(chunk);
+        let panels = &self.numbers.panels.panels[panels];
+        for index in tiles {
             let tile = &list[index % list.len()];
             // SAFETY: the tile is one of the list, for image 0 or, where the list is by image, for
             // each image in turn. No two chunks share both tile and panel.
@@ -225,6 +216,7 @@ impl Dense {
                 scale: numbers.scale[panel.channel..].as_ptr(),
                 residual_scale: numbers.residual_scale,
                 rule: numbers.rule,
+                requantize: numbers.requantize(panel),
             };
             let kernel = (self.kernels.tile)(tile.strips, tile.pixels, panel.channels);
             // SAFETY: `check` has shown that the tile stays in its values, which `memory` reaches

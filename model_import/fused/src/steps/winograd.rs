@@ -8,13 +8,14 @@
 use std::sync::Arc;
 
 use super::{Images, Parts, Step, Value};
+use crate::blocking::Blocking;
 use crate::element::Rule;
-use crate::kernel::{self, Gather, Image, Kernels, Scatter, Transforms};
+use crate::kernel::{self, Gather, Image, Kernels, Requantize, Scatter, Transforms};
 use crate::layout::CHANNELS;
 use crate::memory::LINE;
 use crate::pack::{Panel, Panels};
 use crate::plan::{Activation, Convolution};
-use crate::winograd::{Blocking, Call, Square, pack};
+use crate::winograd::{Call, Square, blocking, pack};
 
 /// Channels of the widest panel of any level.
 const WIDEST: usize = 32;
@@ -88,17 +89,17 @@ impl Transformed {
         let squares = square.across([shape.height, shape.width]);
         let panels = pack(square, &parts.kernel, &input.layout, kernels.panel);
         let most = kernels.strips * kernels.pixels;
-        let blocking = |images| {
-            let chunks = if images < parts.threads {
-                2 * parts.threads
+        let of_images = |images| {
+            let threads = if images < parts.threads {
+                parts.threads
             } else {
                 1
             };
             let squares = images * squares[0] * squares[1];
-            Blocking::new(squares, panels.panels.len(), most, chunks)
+            blocking(squares, panels.panels.len(), most, threads)
         };
-        let blockings: Vec<Blocking> = (1..=parts.images).map(blocking).collect();
-        let most = blockings.iter().map(|blocking| blocking.squares).max();
+        let blockings: Vec<Blocking> = (1..=parts.images).map(of_images).collect();
+        let most = blockings.iter().map(Blocking::widest).max();
         let call = |count| Call::list(count, (kernels.strips, kernels.pixels));
         let calls = (0..=most.unwrap_or(0)).map(call).collect();
         let mut bias = parts.bias;
@@ -158,13 +159,12 @@ fn check(convolution: &Convolution, input: &Value, output: &Value) {
 
 impl Step for Transformed {
     fn chunks(&self, images: usize) -> usize {
-        let blocking = &self.blockings[images - 1];
-        blocking.blocks * blocking.shares
+        self.blockings[images - 1].chunks()
     }
 
     fn scratch(&self) -> usize {
         let bytes = |blocking: &Blocking| {
-            let planes = self.planes(blocking.squares, std::ptr::null_mut());
+            let planes = self.planes(blocking.widest(), std::ptr::null_mut());
             let bytes = planes.map(|planes| planes.plane * self.square.points());
             bytes.iter().sum()
         };
@@ -177,19 +177,16 @@ impl Step for Transformed {
 
     unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, scratch: *mut u8) {
         let blocking = &self.blockings[images.count - 1];
-        let (block, share) = (chunk / blocking.shares, chunk % blocking.shares);
-        let count = images.count * self.squares[0] * self.squares[1];
-        let first = block * blocking.squares;
-        let squares = first..(first + blocking.squares).min(count);
-        let panels = self.panels.panels.chunks(blocking.panels).nth(share);
-        let [inputs, products] = self.planes(blocking.squares, scratch);
+        let (squares, panels) = blocking.chunk(chunk);
+        let panels = &self.panels.panels[panels];
+        let [inputs, products] = self.planes(blocking.widest(), scratch);
         // SAFETY: the caller's promise: `scratch` is as large as both planes; the squares are of
         // these images, and no other chunk has these squares and one of these panels.
         unsafe {
             for (index, square) in squares.clone().enumerate() {
                 self.gather(square, (images, memory), &inputs, index);
             }
-            for panel in panels.into_iter().flatten() {
+            for panel in panels {
                 self.multiply(squares.len(), panel, [&inputs, &products]);
                 for (index, square) in squares.clone().enumerate() {
                     self.scatter(square, panel, (images, memory), &products, index);
@@ -261,6 +258,7 @@ impl Transformed {
                     scale: SAME.as_ptr(),
                     residual_scale: 1.0,
                     rule: Rule::new(Activation::None),
+                    requantize: Requantize::NONE,
                 };
                 let kernel = (self.kernels.tile)(call.strips, call.pixels, panel.channels);
                 // SAFETY: a call's squares are among the first `squares`, which the caller promises

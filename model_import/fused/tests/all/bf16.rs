@@ -5,7 +5,7 @@
 use crate::naive::formats::is_real;
 use crate::naive::{self, Named, close, engine_of, observed, ways};
 use crate::plans;
-use fused::{Operation, Plan, Precision, Ranges};
+use fused::{Operation, Plan, Precision, Ranges, Winograd};
 
 /// The nearest bf16 number, ties to even.
 fn rounded(number: f32) -> f32 {
@@ -13,14 +13,12 @@ fn rounded(number: f32) -> f32 {
     f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000)
 }
 
-/// The weights as they are stored: those of grouped convolutions and of floats stay as they are, and
-/// so do biases.
-fn stored(plan: &Plan, weights: &Named) -> Named {
+/// The weights as they are stored: those of grouped convolutions stay as they are, and so do biases.
+pub(crate) fn stored(plan: &Plan, weights: &Named) -> Named {
     let mut stored = weights.clone();
     for layer in &plan.layers {
         if let Operation::Convolution(convolution) = &layer.operation
             && convolution.groups == 1
-            && !is_real(plan, layer.input)
         {
             let numbers = &mut stored.get_mut(&convolution.weights).unwrap().1;
             numbers
@@ -38,7 +36,9 @@ fn check(plan: &Plan, weights: &Named, pixels: &[u8]) {
     let stored = stored(plan, weights);
     let none = Ranges { values: Vec::new() };
     let count = plan.layers.len() + 1;
-    for way in ways(Precision::Bf16) {
+    for mut way in ways(Precision::Bf16) {
+        // Fewer multiplications are of weights as they were; `winograd.rs` tests them.
+        way.winograd = Winograd::Never;
         let mut engine = engine_of(plan, weights, &none, &way, 2);
         for image in observed(&mut engine, pixels).chunks(count) {
             let wide = |value: &Vec<f32>| value.iter().map(|&number| number.into()).collect();
@@ -91,7 +91,9 @@ fn a_network_is_close_to_f32() {
     let mut engine = naive::engine(&plan, &weights, fused::Level::Portable, 1);
     engine.run_levels(&pixels, &mut expected).unwrap();
     let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
-    for way in ways(Precision::Bf16) {
+    for mut way in ways(Precision::Bf16) {
+        // Fewer multiplications are of weights as they were; `winograd.rs` tests them.
+        way.winograd = Winograd::Never;
         let mut engine = engine_of(&plan, &weights, &none, &way, 2);
         engine.run_levels(&pixels, &mut scores).unwrap();
         close(&scores, &expected, 0.03, &format!("{way:?}"));

@@ -1,5 +1,6 @@
 //! int8 layer by layer against whole numbers, at every level and with both ways to multiply quads.
 
+use crate::bf16;
 use crate::integer::{Meaning, layer, meanings};
 use crate::naive::formats::is_real;
 use crate::naive::{self, Named, close, engine_of, observed, ranges, ways};
@@ -12,6 +13,8 @@ use fused::{Activation, Engine, EngineError, Operation, Options, Plan, Precision
 fn check(plan: &Plan, weights: &Named, pixels: &[u8], ranges: &Ranges) {
     let meanings = meanings(plan, ranges);
     let count = plan.layers.len() + 1;
+    // Floats are multiplied by the upper halves of weights.
+    let halved = bf16::stored(plan, weights);
     let mut first: Option<Vec<Vec<f32>>> = None;
     for way in ways(Precision::Int8) {
         let mut engine = engine_of(plan, weights, ranges, &way, 2);
@@ -23,7 +26,7 @@ fn check(plan: &Plan, weights: &Named, pixels: &[u8], ranges: &Ranges) {
                 if is_real(plan, plan.layers[index].input) {
                     let wide = |value: &Vec<f32>| value.iter().map(|&n| n.into()).collect();
                     let values: Vec<Vec<f64>> = image.iter().map(wide).collect();
-                    let expected = naive::layer(plan, weights, index, &values);
+                    let expected = naive::layer(plan, &halved, index, &values);
                     close(found, &expected, 2e-5, &what);
                     continue;
                 }

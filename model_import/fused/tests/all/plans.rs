@@ -39,7 +39,8 @@ fn fitting(random: &mut fastrand::Rng, input: Shape, outputs: usize) -> Convolut
     layer
 }
 
-/// A convolution of any kind and one with a border that adds its output.
+/// A convolution of any kind, one with a border that adds its output, and one that writes the scores:
+/// floats, whatever the others write.
 pub(crate) fn dense(random: &mut fastrand::Rng, round: usize, count: usize) -> (Plan, Named) {
     let (mut plan, mut weights) = (empty(random, count), Named::new());
     let outputs = channels(random);
@@ -67,6 +68,13 @@ pub(crate) fn dense(random: &mut fastrand::Rng, round: usize, count: usize) -> (
         random,
         1,
         Operation::Convolution(second),
+    );
+    push(
+        &mut plan,
+        &mut weights,
+        random,
+        2,
+        Operation::Convolution(convolution(5, [1, 1])),
     );
     (plan, weights)
 }

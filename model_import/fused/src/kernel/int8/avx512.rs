@@ -2,21 +2,29 @@
 //! and tiles are a pixel narrower to leave registers for them.
 
 use std::arch::x86_64::{
-    __m512, __m512i, _mm_loadu_si128, _mm_storeu_si128, _mm512_add_epi32, _mm512_add_ps,
-    _mm512_and_si512, _mm512_cvtepi32_epi8, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi32,
-    _mm512_cvtps_epi32, _mm512_dpbusd_epi32, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_loadu_si512,
-    _mm512_madd_epi16, _mm512_mul_ps, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_set1_ps,
-    _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16, _mm512_srli_epi16,
+    __m512, __m512i, _mm_loadu_si128, _mm_max_epu8, _mm_min_epu8, _mm_packus_epi16, _mm_set1_epi8,
+    _mm_storeu_si128, _mm256_adds_epi16, _mm256_castsi256_si128, _mm256_cvtepu8_epi16,
+    _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_mulhrs_epi16, _mm256_set1_epi16,
+    _mm256_slli_epi16, _mm256_srai_epi16, _mm256_storeu_si256, _mm512_add_epi32, _mm512_add_ps,
+    _mm512_adds_epi16, _mm512_and_si512, _mm512_castsi512_si256, _mm512_cvtepi32_epi8,
+    _mm512_cvtepi32_ps, _mm512_cvtepu8_epi16, _mm512_cvtepu8_epi32, _mm512_cvtps_epi32,
+    _mm512_cvtsepi32_epi16, _mm512_dpbusd_epi32, _mm512_extracti64x4_epi64, _mm512_fmadd_ps,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_madd_epi16, _mm512_max_epu8, _mm512_min_epu8,
+    _mm512_mul_ps, _mm512_mulhrs_epi16, _mm512_packs_epi32, _mm512_packus_epi16,
+    _mm512_permutexvar_epi64, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32,
+    _mm512_set1_ps, _mm512_setr_epi64, _mm512_setzero_si512, _mm512_slli_epi16, _mm512_srai_epi16,
+    _mm512_srav_epi32, _mm512_srli_epi16,
 };
 
 use crate::element::{Rule, map};
 use crate::kernel::avx512::F32Arithmetic;
-use crate::kernel::{Arithmetic, as_floats, kernels};
+use crate::kernel::{Arithmetic, Requantize, as_floats, kernels};
 
 struct Bytes<const QUADS: bool, const REAL: bool>;
 
 impl<const QUADS: bool, const REAL: bool> Arithmetic for Bytes<QUADS, REAL> {
     as_floats!(F32Arithmetic, 1);
+    const WHOLE: bool = !REAL;
     type Sum = __m512i;
     /// The quads as they are; or numbers 0 and 2, then 1 and 3 of each.
     type Operand = [__m512i; 2];
@@ -25,6 +33,12 @@ impl<const QUADS: bool, const REAL: bool> Arithmetic for Bytes<QUADS, REAL> {
     unsafe fn zero() -> __m512i {
         // SAFETY: the caller has the instruction.
         unsafe { _mm512_setzero_si512() }
+    }
+
+    #[inline(always)]
+    unsafe fn start(at: *const i32) -> __m512i {
+        // SAFETY: the caller has the instruction; its pointer reaches over 16 numbers.
+        unsafe { _mm512_loadu_si512(at.cast()) }
     }
 
     #[inline(always)]
@@ -108,6 +122,69 @@ impl<const QUADS: bool, const REAL: bool> Arithmetic for Bytes<QUADS, REAL> {
                 let bytes = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value));
                 _mm_storeu_si128(at.cast(), bytes);
             }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn requantize<const VECTORS: usize, const RESIDUAL: bool>(
+        sums: [[__m512i; VECTORS]; 2],
+        residual: [*const u8; 2],
+        output: [*mut u8; 2],
+        by: &Requantize,
+    ) {
+        // SAFETY: the caller has the instructions; its pointers reach over the panel's channels, as
+        // those of `by` do.
+        unsafe {
+            let shift = _mm512_loadu_si512(by.shift.cast());
+            if VECTORS == 1 {
+                for pixel in 0..2 {
+                    // A panel of one vector is in the order of its channels.
+                    let x = _mm512_cvtsepi32_epi16(_mm512_srav_epi32(sums[pixel][0], shift));
+                    let mut y = _mm256_mulhrs_epi16(x, _mm256_loadu_si256(by.factor.cast()));
+                    if RESIDUAL {
+                        let bytes = _mm_loadu_si128(residual[pixel].cast());
+                        let other = _mm256_slli_epi16::<7>(_mm256_cvtepu8_epi16(bytes));
+                        let factor = _mm256_set1_epi16(by.residual_factor);
+                        y = _mm256_adds_epi16(y, _mm256_mulhrs_epi16(other, factor));
+                    }
+                    let y = _mm256_srai_epi16::<6>(y);
+                    let bytes = _mm_packus_epi16(
+                        _mm256_castsi256_si128(y),
+                        _mm256_extracti128_si256::<1>(y),
+                    );
+                    let bytes = _mm_max_epu8(bytes, _mm_set1_epi8(by.low.cast_signed()));
+                    let bytes = _mm_min_epu8(bytes, _mm_set1_epi8(by.high.cast_signed()));
+                    _mm_storeu_si128(output[pixel].cast(), bytes);
+                }
+                return;
+            }
+            let upper = _mm512_loadu_si512(by.shift.wrapping_add(16).cast());
+            let factor = _mm512_loadu_si512(by.factor.cast());
+            let mut halves = [factor; 2];
+            for pixel in 0..2 {
+                // A quarter of a register takes four numbers of each: the panel's order is such that
+                // these are eight channels in a row.
+                let x = _mm512_packs_epi32(
+                    _mm512_srav_epi32(sums[pixel][0], shift),
+                    _mm512_srav_epi32(sums[pixel][VECTORS - 1], upper),
+                );
+                let mut y = _mm512_mulhrs_epi16(x, factor);
+                if RESIDUAL {
+                    let bytes = _mm256_loadu_si256(residual[pixel].cast());
+                    let other = _mm512_slli_epi16::<7>(_mm512_cvtepu8_epi16(bytes));
+                    let factor = _mm512_set1_epi16(by.residual_factor);
+                    y = _mm512_adds_epi16(y, _mm512_mulhrs_epi16(other, factor));
+                }
+                halves[pixel] = _mm512_srai_epi16::<6>(y);
+            }
+            let bytes = _mm512_packus_epi16(halves[0], halves[1]);
+            let bytes = _mm512_max_epu8(bytes, _mm512_set1_epi8(by.low.cast_signed()));
+            let bytes = _mm512_min_epu8(bytes, _mm512_set1_epi8(by.high.cast_signed()));
+            // Of each quarter the first half is the first pixel's.
+            let places = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+            let bytes = _mm512_permutexvar_epi64(places, bytes);
+            _mm256_storeu_si256(output[0].cast(), _mm512_castsi512_si256(bytes));
+            _mm256_storeu_si256(output[1].cast(), _mm512_extracti64x4_epi64::<1>(bytes));
         }
     }
 }

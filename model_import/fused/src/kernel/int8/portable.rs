@@ -2,12 +2,13 @@
 
 use crate::element::{Rule, map, round_byte};
 use crate::kernel::portable::{F32Arithmetic, PIXELS};
-use crate::kernel::{Arithmetic, as_floats, kernels};
+use crate::kernel::{Arithmetic, Requantize, as_floats, kernels};
 
 struct Widened<const REAL: bool>;
 
 impl<const REAL: bool> Arithmetic for Widened<REAL> {
     as_floats!(F32Arithmetic, 1);
+    const WHOLE: bool = !REAL;
     type Sum = [i32; 16];
     /// Numbers 0 and 2, then 1 and 3 of each quad.
     type Operand = [[i16; 32]; 2];
@@ -15,6 +16,12 @@ impl<const REAL: bool> Arithmetic for Widened<REAL> {
     #[inline(always)]
     unsafe fn zero() -> Self::Sum {
         [0; 16]
+    }
+
+    #[inline(always)]
+    unsafe fn start(at: *const i32) -> Self::Sum {
+        // SAFETY: the caller's pointer reaches over 16 numbers.
+        unsafe { at.cast::<[i32; 16]>().read_unaligned() }
     }
 
     #[inline(always)]
@@ -103,6 +110,45 @@ impl<const REAL: bool> Arithmetic for Widened<REAL> {
             }
         }
     }
+
+    #[inline(always)]
+    unsafe fn requantize<const VECTORS: usize, const RESIDUAL: bool>(
+        sums: [[Self::Sum; VECTORS]; 2],
+        residual: [*const u8; 2],
+        output: [*mut u8; 2],
+        by: &Requantize,
+    ) {
+        // SAFETY: the caller's pointers reach over 16 channels, as those of `by` do.
+        let (shift, factor) = unsafe {
+            let factor = by.factor.cast::<[i16; 16]>().read_unaligned();
+            (by.shift.cast::<[i32; 16]>().read_unaligned(), factor)
+        };
+        for pixel in 0..2 {
+            let residual = if RESIDUAL {
+                // SAFETY: as above.
+                unsafe { residual[pixel].cast::<[u8; 16]>().read_unaligned() }
+            } else {
+                [0; 16]
+            };
+            let mut bytes = [0; 16];
+            for (lane, byte) in bytes.iter_mut().enumerate() {
+                let x = sums[pixel][0][lane] >> shift[lane];
+                let x = x.clamp(i16::MIN.into(), i16::MAX.into());
+                let other = i32::from(residual[lane]) << 7;
+                let y = multiply(x, factor[lane]) + multiply(other, by.residual_factor);
+                let y = y.min(i16::MAX.into()) >> 6;
+                *byte = (y.clamp(0, 255) as u8).max(by.low).min(by.high);
+            }
+            // SAFETY: as above.
+            unsafe { output[pixel].cast::<[u8; 16]>().write_unaligned(bytes) };
+        }
+    }
+}
+
+/// The upper half of the product of numbers of 16 bits, rounded.
+#[inline(always)]
+fn multiply(a: i32, b: i16) -> i32 {
+    (a * i32::from(b) + (1 << 14)) >> 15
 }
 
 kernels!(INT8: u8 => u8, Widened<false>, []

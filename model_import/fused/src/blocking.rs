@@ -1,0 +1,126 @@
+//! How a convolution's work falls into chunks: blocks of tiles times groups of panels.
+//!
+//! Pure arithmetic. Must not know: layers, memory, what a tile or a panel is.
+
+use std::ops::Range;
+
+/// Threads share a layer in at least so many chunks each, if there is so much to share, so that one
+/// that is held up takes fewer.
+const CHUNKS: usize = 8;
+/// What a chunk costs beside its work, in tiles of a panel.
+const OVERHEAD: usize = 1;
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Blocking {
+    /// Tiles and panels.
+    work: [usize; 2],
+    /// Blocks and groups.
+    parts: [usize; 2],
+    /// Whether all groups of a block come before the next block, or all blocks of a group.
+    by_block: bool,
+}
+
+impl Blocking {
+    /// For `[tiles, panels]`, at most so many in a block and in a group, for so many threads, each of which
+    /// begins with an equal share of the chunks. Of all ways it is the one with which they end
+    /// first. With `by_block` a thread's share is one of the tiles, else one of the panels.
+    pub(crate) fn new(work: [usize; 2], most: [usize; 2], by_block: bool, threads: usize) -> Self {
+        let fewest = [0, 1].map(|axis| work[axis].div_ceil(most[axis].clamp(1, work[axis])));
+        if threads == 1 {
+            return Self::even(work, fewest, false);
+        }
+        let wanted = (CHUNKS * threads).min(work[0] * work[1]);
+        let ways = (fewest[0]..=work[0]).flat_map(|blocks| {
+            let fewest = fewest[1].max(wanted.div_ceil(blocks));
+            (fewest..=work[1]).map(move |groups| [blocks, groups])
+        });
+        let limit = (4 * wanted).max(fewest[0] * fewest[1]);
+        let way = ways
+            .filter(|[blocks, groups]| blocks * groups <= limit)
+            .map(|parts| Self::even(work, parts, by_block))
+            .min_by_key(|way| (way.span(threads), way.chunks()));
+        way.unwrap_or(Self::even(work, fewest, by_block))
+    }
+
+    /// `[tiles, panels]` in as many `[blocks, groups]`, alike but for one.
+    pub(crate) const fn even(work: [usize; 2], parts: [usize; 2], by_block: bool) -> Self {
+        Self {
+            work,
+            parts,
+            by_block,
+        }
+    }
+
+    /// The most tiles of a chunk.
+    pub(crate) const fn widest(&self) -> usize {
+        self.work[0].div_ceil(self.parts[0])
+    }
+
+    pub(crate) const fn chunks(&self) -> usize {
+        self.parts[0] * self.parts[1]
+    }
+
+    /// The tiles and the panels of a chunk.
+    pub(crate) fn chunk(&self, chunk: usize) -> (Range<usize>, Range<usize>) {
+        let [blocks, groups] = self.parts;
+        let even = |axis: usize, index: usize, parts: usize| {
+            let at = |index: usize| index * self.work[axis] / parts;
+            at(index)..at(index + 1)
+        };
+        let (block, group) = if self.by_block {
+            (chunk / groups, chunk % groups)
+        } else {
+            (chunk % blocks, chunk / blocks)
+        };
+        (even(0, block, blocks), even(1, group, groups))
+    }
+
+    /// What the thread with the most to do has to do.
+    fn span(&self, threads: usize) -> usize {
+        let at = |thread| self.chunks() * thread / threads;
+        let cost = |chunk| {
+            let (tiles, panels) = self.chunk(chunk);
+            tiles.len() * panels.len() + OVERHEAD
+        };
+        let shares = (0..threads).map(|thread| (at(thread)..at(thread + 1)).map(cost).sum());
+        shares.max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_cover_the_work_once_within_bounds() {
+        let random = &mut fastrand::Rng::with_seed(7);
+        for _ in 0..300 {
+            let work = [random.usize(1..60), random.usize(1..30)];
+            let most = [random.usize(0..40), random.usize(0..20)];
+            let blocking = Blocking::new(work, most, random.bool(), random.usize(1..5));
+            let mut seen = vec![0; work[0] * work[1]];
+            for chunk in 0..blocking.chunks() {
+                let (tiles, panels) = blocking.chunk(chunk);
+                assert!(tiles.len() <= most[0].max(1) && panels.len() <= most[1].max(1));
+                for tile in tiles {
+                    panels
+                        .clone()
+                        .for_each(|panel| seen[tile * work[1] + panel] += 1);
+                }
+            }
+            assert!(seen.iter().all(|&times| times == 1), "{blocking:?}");
+        }
+    }
+
+    #[test]
+    fn threads_end_together() {
+        // 14 tiles of 8 panels, two panels at most near at a time: each thread half.
+        for by_block in [true, false] {
+            let blocking = Blocking::new([14, 8], [100, 2], by_block, 2);
+            let half = 14 * 8 / 2 + OVERHEAD * blocking.chunks() / 2;
+            assert!(blocking.span(2) <= half, "{blocking:?}");
+            assert!(blocking.chunks() >= 16);
+        }
+    }
+}
