@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use beagle::store::JobId;
 use serde_json::Value;
 
+use crate::ask::{agent, keyed, send};
 use crate::child::Orders;
-use crate::client::{agent, keyed, send};
 use crate::fake::Act;
 use crate::history::{Asked, Patience, Told};
 use crate::redis_server::RedisServer;
@@ -102,7 +102,7 @@ fn one_shard_of_two_away_under_load_fails_no_new_request_and_all_it_accepted_is_
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
-                let agent = crate::client::agent();
+                let agent = crate::ask::agent();
                 while left.elapsed() < OUTAGE {
                     let asked = Asked {
                         keyed: false,
@@ -151,5 +151,5 @@ fn one_shard_of_two_away_under_load_fails_no_new_request_and_all_it_accepted_is_
         served.iter().max().unwrap(),
         accepted.len(),
     ));
-    server.finish();
+    gather::finish(server);
 }
