@@ -14,10 +14,10 @@ use beagle::config::layer::Layer;
 use beagle::config::store_url::StoreUrl;
 use beagle::config::{Config, Surroundings};
 use beagle::observe::Nobody;
-use beagle::store::JobStore;
 use beagle::store::memory::MemoryStore;
-use beagle::store::redis::RedisStore;
+use beagle::store::sharded;
 use beagle::store::sqlite::{SqliteStore, Synchronous};
+use beagle::store::{Demand, JobStore};
 use model_import::registry;
 
 /// As in the program itself, so that its memory can be measured here.
@@ -66,7 +66,10 @@ fn main() -> anyhow::Result<()> {
             StoreUrl::Sqlite(path) => {
                 Arc::new(SqliteStore::open(path, limits, Synchronous::Normal)?)
             }
-            StoreUrl::Redis(url) => Arc::new(RedisStore::open(url, limits)?),
+            StoreUrl::Redis(urls) => {
+                let anything: Demand = Arc::new(|_| Ok(()));
+                sharded::open(urls, limits, &anything)?
+            }
         };
         let engines = Engines {
             store,

@@ -11,24 +11,26 @@ use std::time::{Duration, Instant};
 use actix::{Addr, AsyncContext as _, SyncArbiter};
 use actix_web::HttpServer;
 use actix_web::web::Data;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::batch::actor::{Batcher, Parts as BatcherParts, Slot};
 use crate::batch::policy::BatchLimits;
 use crate::classify::actor::Classifier;
 use crate::classify::catalog::Catalog;
 use crate::classify::model::Model;
+use crate::config::layer::Role;
 use crate::credit::Credits;
 use crate::decode::Limits;
 use crate::decode::actor::Decoder;
 use crate::health::Health;
-use crate::http;
 use crate::http::admission::{Admission, AdmissionLimits};
 use crate::http::ask::Times;
 use crate::http::edge::Edge;
 use crate::http::upload::BodyLimits;
+use crate::http::{self, Face};
 use crate::message::Drain;
 use crate::observe::Observer;
+use crate::pulse::Pulse;
 use crate::respond::actor::{Parts as ResponderParts, Responder};
 use crate::respond::rate::Rate;
 use crate::store::JobStore;
@@ -42,6 +44,8 @@ const LAST_PART: u32 = 4;
 /// Everything the server's parts are told.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What this process does of the whole.
+    pub role: Role,
     /// Threads that decode.
     pub decoders: usize,
     /// Bounds on one image.
@@ -56,6 +60,8 @@ pub struct Settings {
     pub times: Times,
     /// How long a claim lasts without a heartbeat; the store's.
     pub lease: Duration,
+    /// How long a batch may be with a model before it counts as hanging.
+    pub wedge_timeout: Duration,
     /// Batches that may be with a Classifier at once: one that runs, the others next.
     pub credits: usize,
     /// Threads of the web server.
@@ -76,7 +82,7 @@ pub struct Engines {
     pub store: Arc<dyn JobStore>,
     /// What is served.
     pub catalog: Catalog,
-    /// One loaded and warm model a device.
+    /// One loaded and warm model a device; none where no model runs.
     pub models: Vec<Box<dyn Model>>,
     /// Told of every job's way.
     pub observer: Arc<dyn Observer>,
@@ -89,6 +95,7 @@ pub struct App {
     batcher: Addr<Batcher>,
     store: Arc<dyn JobStore>,
     health: Arc<Health>,
+    wedged: Arc<Notify>,
     settings: Settings,
 }
 
@@ -111,6 +118,7 @@ impl App {
         let mailbox = MAILBOX + settings.admission.uploads;
 
         let depth = Arc::new(AtomicU64::new(0));
+        let wedged = Arc::new(Notify::new());
 
         // The Responder and the Batcher tell each other things, so both mailboxes come first.
         let mut batching = actix::Context::<Batcher>::new();
@@ -141,28 +149,35 @@ impl App {
             catalog: catalog.clone(),
             limits: settings.batch,
             lease: settings.lease,
+            wedge_timeout: settings.wedge_timeout,
+            wedged: wedged.clone(),
             arriving: arriving.clone(),
             depth: depth.clone(),
             health: health.clone(),
             observer: observer.clone(),
         }));
-        let (image, next) = (settings.image, batcher.clone().recipient());
-        let decoder = SyncArbiter::start(settings.decoders, move || {
-            Decoder::new(image, next.clone(), observer.clone())
-        });
-        let edge = Data::new(Edge {
-            uploads: decoder.recipient(),
-            abandoned: responder.recipient(),
-            store: store.clone(),
-            catalog,
-            admission: Admission::new(settings.admission, arriving),
-            body: settings.body,
-            times: settings.times,
-            health: health.clone(),
-            rate,
-            depth,
-        });
-        let server = HttpServer::new(move || http::app(edge.clone()))
+        let face = match settings.role {
+            Role::Worker => Face::Health(Data::from(health.clone()), Data::from(store.clone())),
+            Role::All | Role::Web => {
+                let (image, next) = (settings.image, batcher.clone().recipient());
+                let decoder = SyncArbiter::start(settings.decoders, move || {
+                    Decoder::new(image, next.clone(), observer.clone())
+                });
+                Face::Edge(Data::new(Edge {
+                    uploads: decoder.recipient(),
+                    abandoned: responder.recipient(),
+                    store: store.clone(),
+                    catalog,
+                    admission: Admission::new(settings.admission, arriving),
+                    body: settings.body,
+                    times: settings.times,
+                    health: health.clone(),
+                    rate,
+                    depth,
+                }))
+            }
+        };
+        let server = HttpServer::new(move || http::app(face.clone()))
             .workers(settings.http_threads)
             .max_connections(settings.connections)
             .client_request_timeout(settings.header_timeout)
@@ -179,6 +194,7 @@ impl App {
             batcher,
             store,
             health,
+            wedged,
             settings,
         })
     }
@@ -191,7 +207,8 @@ impl App {
 
     /// Serves until `stop` is ready, then ends in order, within the grace: not ready; still open
     /// for the drain delay; no new connections, and those there are get their answers; the rest
-    /// handed back to the store; the store closed.
+    /// handed back to the store; the store closed. A model that hangs ends it, too, and then
+    /// nobody's answer is waited for: the jobs are back in the store.
     ///
     /// # Errors
     /// When the web server fails by itself.
@@ -201,22 +218,24 @@ impl App {
             batcher,
             store,
             health,
+            wedged,
             settings,
             ..
         } = self;
         let handle = server.handle();
         let server = actix::spawn(server);
         tokio::pin!(server);
-        tokio::select! {
+        let hangs = tokio::select! {
             ended = &mut server => return ended.map_err(io::Error::other)?.map(|()| Ended::InOrder),
-            () = stop => {}
-        }
+            () = stop => false,
+            () = wedged.notified() => true,
+        };
         health.begin_drain();
         tokio::time::sleep(settings.drain_delay).await;
         let end = async {
-            handle.stop(true).await;
+            handle.stop(!hangs).await;
             let (done, drained) = oneshot::channel();
-            if batcher.try_send(Drain { done }).is_ok() {
+            if !hangs && batcher.try_send(Drain { done }).is_ok() {
                 // An ended Batcher holds nothing.
                 let _ = drained.await;
             }
@@ -225,7 +244,9 @@ impl App {
             }
         };
         let ended = tokio::time::timeout(settings.grace, end).await;
-        Ok(if ended.is_ok() {
+        Ok(if hangs {
+            Ended::Wedged
+        } else if ended.is_ok() {
             Ended::InOrder
         } else {
             Ended::OutOfTime
@@ -240,6 +261,8 @@ pub enum Ended {
     InOrder,
     /// The grace ran out: what was with a model runs again after its lease.
     OutOfTime,
+    /// A model hung; its jobs were handed back.
+    Wedged,
 }
 
 /// One Classifier a model, each on a thread of its own.
@@ -254,15 +277,25 @@ fn classifiers(
     let slot = |model: Box<dyn Model>| {
         let model = Mutex::new(Some(model));
         let (catalog, observer) = (catalog.clone(), observer.clone());
+        let pulse = Arc::new(Pulse::default());
+        let signs = pulse.clone();
         let next = responder.clone().recipient();
         // The factory runs once, on the thread that keeps the model.
         let classifier = SyncArbiter::start(1, move || {
             let model = model.lock().ok().and_then(|mut model| model.take());
-            Classifier::new(model, catalog.clone(), next.clone(), observer.clone())
+            let signs = signs.clone();
+            Classifier::new(
+                model,
+                catalog.clone(),
+                next.clone(),
+                observer.clone(),
+                signs,
+            )
         });
         Slot {
             classifier: classifier.recipient(),
             credits: Credits::new(credits, batcher.clone().recipient()),
+            pulse,
         }
     };
     models.into_iter().map(slot).collect()

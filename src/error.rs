@@ -183,7 +183,10 @@ impl From<&StoreError> for Refusal {
                 Self::new(ErrorCode::QueueFull, error.to_string())
             }
             StoreError::KeyReused { .. } => Self::new(ErrorCode::KeyReused, error.to_string()),
-            StoreError::Unavailable(_) | StoreError::InUse(_) | StoreError::Unusable(_) => {
+            StoreError::ShardDown { .. }
+            | StoreError::Unavailable(_)
+            | StoreError::InUse(_)
+            | StoreError::Unusable(_) => {
                 // The reason may name hosts and paths: it is for the log, not for the caller.
                 let message = "the job store is not available: ask again, with an Idempotency-Key if the \
                                work must not be done twice";

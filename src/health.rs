@@ -7,11 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::store::StoreError;
 
+/// Why a process is not ready whose store does not answer.
+pub const NO_STORE: &str = "the job store does not answer";
+
 /// What is known of this process' health.
 #[derive(Debug, Default)]
 pub struct Health {
     warm: AtomicBool,
     draining: AtomicBool,
+    hangs: AtomicBool,
     store_down: AtomicBool,
     store_error: Mutex<String>,
 }
@@ -27,6 +31,11 @@ impl Health {
         self.draining.store(true, Ordering::Release);
     }
 
+    /// A batch does not come out of a model: the process is about to end.
+    pub fn model_hangs(&self) {
+        self.hangs.store(true, Ordering::Release);
+    }
+
     /// Whether the process is about to end.
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -40,8 +49,11 @@ impl Health {
         }
     }
 
-    /// The store did not.
+    /// The store did not. One shard of several is not the store.
     pub fn store_fails(&self, error: &StoreError) {
+        if matches!(error, StoreError::ShardDown { .. }) {
+            return;
+        }
         if let Ok(mut text) = self.store_error.lock() {
             *text = error.to_string();
         }
@@ -66,8 +78,11 @@ impl Health {
         if self.is_draining() {
             reasons.push("the server is about to stop");
         }
+        if self.hangs.load(Ordering::Acquire) {
+            reasons.push("the model hangs");
+        }
         if self.store_is_down() {
-            reasons.push("the job store does not answer");
+            reasons.push(NO_STORE);
         }
         reasons
     }
@@ -86,7 +101,15 @@ mod tests {
         health.store_fails(&StoreError::Unavailable("refused".to_owned()));
         assert_eq!(health.reasons(), ["the job store does not answer"]);
         health.store_answers();
+        health.store_fails(&StoreError::ShardDown {
+            shard: "a:1/0".to_owned(),
+            reason: "refused".to_owned(),
+        });
+        assert!(health.reasons().is_empty());
         health.begin_drain();
         assert_eq!(health.reasons(), ["the server is about to stop"]);
+        health.model_hangs();
+        let both = ["the server is about to stop", "the model hangs"];
+        assert_eq!(health.reasons(), both);
     }
 }

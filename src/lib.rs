@@ -5,7 +5,8 @@
 //! - [`http`]: the edge; an upload becomes a [`ticket`] and a message.
 //! - [`decode`]: bytes to pixels (the Decoder).
 //! - [`store`]: the durable queue; from here on a job is never lost.
-//! - [`batch`]: claimed jobs to batches (the Batcher), given away for a [`credit`].
+//! - [`batch`]: claimed jobs to batches (the Batcher), given away for a [`credit`] as a
+//!   [`pulse`] allows.
 //! - [`classify`]: batches to labels (the Classifier, one a device).
 //! - [`respond`]: outcomes to the store and to whoever waits (the Responder).
 //!
@@ -21,6 +22,7 @@ pub mod decode;
 pub mod store;
 pub mod batch;
 pub mod credit;
+pub mod pulse;
 pub mod classify;
 pub mod respond;
 pub mod app;

@@ -38,7 +38,10 @@ const DOORS: [(&str, &[&str]); 10] = [
             "tests/",
         ],
     ),
-    ("redis", &["src/store/redis/", "tests/store/redis"]),
+    (
+        "redis",
+        &["src/store/redis/", "tests/store/redis", "benches/redis.rs"],
+    ),
     ("rusqlite", &["src/store/sqlite/", "tests/store/"]),
     (
         "actix_web",

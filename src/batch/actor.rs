@@ -15,15 +15,17 @@ use actix::{
     Actor, ActorFutureExt as _, AsyncContext as _, Context, Handler, Recipient, SpawnHandle,
     WrapFuture as _,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::backoff::Backoff;
+use super::ending::Watch;
 use super::policy::{BatchLimits, Decision, Entry, Waiting};
 use crate::classify::catalog::Catalog;
 use crate::credit::{Credit, Credits};
 use crate::health::Health;
-use crate::message::{Awaited, Batch, Decoded, Drain, Held, LookAgain, Offered, Settled};
+use crate::message::{Awaited, Batch, Decoded, Held, LookAgain, Offered, Settled};
 use crate::observe::{Observer, Point};
+use crate::pulse::Pulse;
 use crate::store::{Claimed, Enqueued, JobId, JobStore, Lease, Start, StoreError, UnixMillis};
 
 /// How often the store is tended.
@@ -47,6 +49,10 @@ pub struct Parts {
     pub limits: BatchLimits,
     /// How long a claim lasts without a heartbeat.
     pub lease: Duration,
+    /// How long a batch may be with a model before it counts as hanging.
+    pub wedge_timeout: Duration,
+    /// Told when a model hangs and its jobs have been handed back.
+    pub wedged: Arc<Notify>,
     /// Uploads on their way here, counted by the edge.
     pub arriving: Arc<AtomicUsize>,
     /// Jobs in the queue when it was last looked at, for the edge.
@@ -63,6 +69,8 @@ pub struct Slot {
     pub classifier: Recipient<Batch>,
     /// Its credits.
     pub credits: Credits,
+    /// How it is doing.
+    pub pulse: Arc<Pulse>,
 }
 
 /// Claims, batches and gives away.
@@ -81,7 +89,9 @@ pub struct Batcher {
     /// Whether the end has begun: from then on nothing is claimed or tended.
     pub(super) draining: bool,
     /// Told when nothing is held any more.
-    drained: Option<oneshot::Sender<()>>,
+    pub(super) drained: Option<oneshot::Sender<()>>,
+    /// How long the models have been watched.
+    pub(super) watch: Watch,
     /// The zero of the policy's clock.
     epoch: tokio::time::Instant,
 }
@@ -101,6 +111,7 @@ impl Batcher {
             paused: false,
             draining: false,
             drained: None,
+            watch: Watch::begin(),
             epoch: tokio::time::Instant::now(),
         }
     }
@@ -250,6 +261,7 @@ impl Batcher {
         if self.draining {
             return;
         }
+        self.watch(ctx);
         let store = self.parts.store.clone();
         let depth = self.parts.depth.clone();
         let tend = async move {
@@ -363,35 +375,5 @@ impl Handler<Settled> for Batcher {
             }
         }
         self.look(ctx);
-    }
-}
-
-impl Handler<Drain> for Batcher {
-    type Result = ();
-
-    fn handle(&mut self, Drain { done }: Drain, ctx: &mut Self::Context) {
-        if let Some(claiming) = self.claiming.take() {
-            // What a dropped claim had taken comes back when the store is closed.
-            ctx.cancel_future(claiming);
-        }
-        self.draining = true;
-        self.drained = Some(done);
-        let unstarted = self.waiting.drain();
-        let leases: Vec<Lease> = unstarted.iter().map(|entry| entry.job.lease).collect();
-        let store = self.parts.store.clone();
-        let release = async move { (store.release(&leases).await, leases) };
-        ctx.spawn(
-            release
-                .into_actor(self)
-                .map(|(released, leases), this, ctx| {
-                    if let Err(error) = released {
-                        tracing::warn!(%error, "cannot hand jobs back: their leases will run out");
-                    }
-                    for lease in leases {
-                        this.held.remove(&lease.id);
-                    }
-                    this.look(ctx);
-                }),
-        );
     }
 }

@@ -6,16 +6,15 @@
 use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 
 use super::actor::Batcher;
-use super::policy::Entry;
+use super::policy::{Entry, most_waiting};
 use crate::observe::Point;
 use crate::store::{Claimed, Failure, StoreError};
 
 impl Batcher {
-    /// Jobs that may still be claimed: a batch for each Classifier beside the one it works on.
+    /// Jobs that may still be claimed.
     fn room(&self) -> usize {
-        let classifiers = self.parts.slots.len();
-        let most = self.parts.limits.max_size * (classifiers + usize::from(classifiers > 0));
-        most.saturating_sub(self.waiting.len())
+        let images = self.parts.slots.iter().map(|slot| slot.pulse.image());
+        most_waiting(&self.parts.limits, images).saturating_sub(self.waiting.len())
     }
 
     /// Asks the store for jobs, if there is room and it is not asked already.

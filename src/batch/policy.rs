@@ -4,7 +4,8 @@
 //! keeps of a job. The rules, in the order they are asked:
 //!
 //! 1. Without a free Classifier nothing is decided.
-//! 2. Jobs are ordered by priority, then by the earliest deadline, then by arrival.
+//! 2. Jobs are ordered by priority, then by the earliest deadline, then by arrival; one that has
+//!    seen [`PASSES`] batches go before it goes before all others, so that nobody starves here.
 //! 3. The first job decides: a suspect (started before) runs alone; another takes along those of
 //!    its lane, in the same order, up to the largest batch.
 //! 4. A full batch goes at once. So does any other, unless company is known to be on its way and
@@ -22,6 +23,9 @@ pub struct BatchLimits {
     /// Longest time that a job waits for company while a Classifier is free.
     pub max_delay: Duration,
 }
+
+/// Batches that may go before a job because of their priority or deadline.
+pub const PASSES: u32 = 4;
 
 /// Which network a job needs: only jobs of one lane share a batch.
 pub type Lane = usize;
@@ -54,11 +58,50 @@ pub enum Decision<T> {
     Idle,
 }
 
+/// What is claimed is run within this time, as far as can be known; what takes longer is left to
+/// other processes.
+pub const SOON: Duration = Duration::from_secs(2);
+
+/// Jobs that a process may hold beside those that run, given how long an image takes each of its
+/// Classifiers: what they do [`SOON`], at most a batch each and one more. One that has not run
+/// yet, and whose speed is not known, gets one job.
+pub fn most_waiting(limits: &BatchLimits, images: impl Iterator<Item = Option<Duration>>) -> usize {
+    let size = limits.max_size.max(1);
+    let (mut soon, mut most) = (0, 0);
+    for image in images {
+        let in_time = image.map_or(1, |image| SOON.as_micros() / image.as_micros().max(1));
+        // A large number is as good as the largest.
+        soon += usize::try_from(in_time).map_or(2 * size, |jobs| jobs.clamp(1, 2 * size));
+        most += size;
+    }
+    soon.min(if most > 0 { most + size } else { 0 })
+}
+
 /// Jobs that wait for a Classifier.
 #[derive(Debug)]
 pub struct Waiting<T> {
     limits: BatchLimits,
-    entries: Vec<Entry<T>>,
+    entries: Vec<Place<T>>,
+}
+
+/// An entry, and how many batches have gone before it.
+#[derive(Debug)]
+struct Place<T> {
+    entry: Entry<T>,
+    passed: u32,
+}
+
+impl<T> Place<T> {
+    /// The smallest goes first; those who have waited enough by their arrival.
+    const fn rank(&self) -> (bool, Duration, Priority, UnixMillis) {
+        let patient = self.passed < PASSES;
+        let arrival = if patient {
+            Duration::ZERO
+        } else {
+            self.entry.since
+        };
+        (patient, arrival, self.entry.priority, self.entry.deadline)
+    }
 }
 
 impl<T> Waiting<T> {
@@ -85,42 +128,56 @@ impl<T> Waiting<T> {
 
     /// Adds a job, in its place.
     pub fn push(&mut self, entry: Entry<T>) {
-        let before =
-            |other: &Entry<T>| (other.priority, other.deadline) <= (entry.priority, entry.deadline);
+        let place = Place { entry, passed: 0 };
+        let before = |other: &Place<T>| other.rank() <= place.rank();
         let at = self.entries.partition_point(before);
-        self.entries.insert(at, entry);
+        self.entries.insert(at, place);
     }
 
     /// Takes everybody out.
     pub fn drain(&mut self) -> Vec<Entry<T>> {
-        std::mem::take(&mut self.entries)
+        let all = std::mem::take(&mut self.entries);
+        all.into_iter().map(|place| place.entry).collect()
     }
 
     /// Decides for one free Classifier at the time `now`; `company` says whether more work is
     /// known to be on its way.
     pub fn decide(&mut self, now: Duration, company: bool) -> Decision<T> {
-        let Some(first) = self.entries.first() else {
+        let Some(Place { entry: first, .. }) = self.entries.first() else {
             return Decision::Idle;
         };
         if first.suspect {
-            return Decision::Run(vec![self.entries.remove(0)]);
+            let alone = self.entries.remove(0).entry;
+            self.pass();
+            return Decision::Run(vec![alone]);
         }
         let lane = first.lane;
         let fits = |entry: &Entry<T>| entry.lane == lane && !entry.suspect;
         let size = self.limits.max_size.max(1);
-        let batch = || self.entries.iter().filter(|entry| fits(entry)).take(size);
+        let entries = || self.entries.iter().map(|place| &place.entry);
+        let batch = || entries().filter(|entry| fits(entry)).take(size);
         let oldest = batch().map(|entry| entry.since).min().unwrap_or(now);
         let until = oldest + self.limits.max_delay;
         if company && batch().count() < size && now < until {
             return Decision::WaitUntil(until);
         }
         let mut room = size;
-        let taken = self.entries.extract_if(.., |entry| {
-            let take = room > 0 && fits(entry);
+        let taken = self.entries.extract_if(.., |place| {
+            let take = room > 0 && fits(&place.entry);
             room -= usize::from(take);
             take
         });
-        Decision::Run(taken.collect())
+        let batch = taken.map(|place| place.entry).collect();
+        self.pass();
+        Decision::Run(batch)
+    }
+
+    /// A batch has gone before those who still wait.
+    fn pass(&mut self) {
+        for place in &mut self.entries {
+            place.passed = place.passed.saturating_add(1);
+        }
+        self.entries.sort_by_key(Place::rank);
     }
 }
 
@@ -162,6 +219,26 @@ mod tests {
             Decision::Run(batch) => batch.into_iter().map(|entry| entry.job).collect(),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_process_holds_what_it_can_run_soon_and_no_more_than_a_batch_beside() {
+        let limits = BatchLimits {
+            max_size: 32,
+            ..LIMITS
+        };
+        let most = |images: &[Option<u64>]| {
+            let images = images.iter().map(|image| image.map(ms));
+            most_waiting(&limits, images)
+        };
+        assert_eq!(most(&[]), 0, "without a Classifier nothing is claimed");
+        assert_eq!(most(&[None]), 1, "its speed is not known yet");
+        assert_eq!(most(&[Some(0)]), 64);
+        assert_eq!(most(&[Some(10)]), 64);
+        assert_eq!(most(&[Some(100)]), 20);
+        assert_eq!(most(&[Some(5000)]), 1);
+        assert_eq!(most(&[Some(1), Some(1000), None]), 64 + 2 + 1);
+        assert_eq!(most(&[Some(1), Some(1)]), 96);
     }
 
     #[test]
@@ -218,6 +295,30 @@ mod tests {
         ]);
         assert_eq!(runs(&mut jobs, 0, false), ["high", "early", "early too"]);
         assert_eq!(runs(&mut jobs, 0, false), ["late", "low"]);
+    }
+
+    #[test]
+    fn nobody_sees_more_than_so_many_batches_go_before_it() {
+        let high = || Entry {
+            priority: Priority::High,
+            ..job("high")
+        };
+        let low = Entry {
+            priority: Priority::Low,
+            ..job("low")
+        };
+        let mut jobs = waiting([low]);
+        let mut gone = 0;
+        loop {
+            for _ in 0..LIMITS.max_size {
+                jobs.push(high());
+            }
+            if runs(&mut jobs, 0, true).contains(&"low") {
+                break;
+            }
+            gone += 1;
+        }
+        assert_eq!(gone, PASSES);
     }
 
     #[test]

@@ -6,10 +6,10 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 
 use actix::{Actor, Handler, Recipient, SyncContext};
 use futures_executor::block_on;
+use tokio::time::Instant;
 
 use super::catalog::Catalog;
 use super::model::Model;
@@ -17,6 +17,7 @@ use super::top::{Prediction, top};
 use crate::batch::policy::Lane;
 use crate::message::{Batch, Classified, Held, Scored};
 use crate::observe::{Observer, Point};
+use crate::pulse::Pulse;
 
 /// Runs batches on one device.
 pub struct Classifier {
@@ -24,23 +25,26 @@ pub struct Classifier {
     catalog: Catalog,
     next: Recipient<Classified>,
     observer: Arc<dyn Observer>,
+    pulse: Arc<Pulse>,
 }
 
 impl Classifier {
-    /// A Classifier of a loaded model, whose outcomes go to `next`. Without a model every batch
-    /// fails.
+    /// A Classifier of a loaded model, whose outcomes go to `next` and whose signs of life to
+    /// `pulse`. Without a model every batch fails.
     #[must_use]
     pub fn new(
         model: Option<Box<dyn Model>>,
         catalog: Catalog,
         next: Recipient<Classified>,
         observer: Arc<dyn Observer>,
+        pulse: Arc<Pulse>,
     ) -> Self {
         Self {
             model,
             catalog,
             next,
             observer,
+            pulse,
         }
     }
 
@@ -93,7 +97,10 @@ impl Handler<Batch> for Classifier {
             credit,
         } = batch;
         let started = Instant::now();
+        self.pulse.begin(started);
         let outcome = self.run(lane, pixels, &jobs);
+        let done = if outcome.is_ok() { jobs.len() } else { 0 };
+        self.pulse.end(Instant::now(), done);
         let infer = started.elapsed();
         for job in &jobs {
             self.observer.reached(Point::Inferred, job.lease.id);

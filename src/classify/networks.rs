@@ -49,11 +49,18 @@ pub enum NetworksError {
     Nothing,
 }
 
-/// What is to be loaded: once for all devices.
+/// What is served, and by which networks. Needs no weights: a process without a model has one too.
 pub struct Plan {
     /// What is served.
     pub catalog: Catalog,
     lanes: Vec<LanePlan>,
+}
+
+/// A plan and its weights: what is to be loaded, once for all devices.
+pub struct Provided {
+    lanes: Vec<LanePlan>,
+    /// One for each of `lanes`.
+    records: Vec<PathBuf>,
     /// Where measured ranges are kept.
     home: PathBuf,
 }
@@ -74,16 +81,15 @@ pub struct Running {
 struct LanePlan {
     model: Registered,
     profile: Profile,
-    record: PathBuf,
 }
 
 impl Plan {
-    /// Plans the networks for profiles, the default first, and fetches their weights if need be.
-    /// No names mean every profile of the build.
+    /// Plans the networks for profiles, the default first. No names mean every profile of the
+    /// build.
     ///
     /// # Errors
     /// [`NetworksError`] naming the profile or what is missing.
-    pub fn new(names: &[String], fetcher: &Fetcher) -> Result<Self, NetworksError> {
+    pub fn new(names: &[String]) -> Result<Self, NetworksError> {
         let profiles = if names.is_empty() {
             registry::profiles()?
         } else {
@@ -101,19 +107,9 @@ impl Plan {
             let lane = match lanes.iter().position(same) {
                 Some(lane) => lane,
                 None => {
-                    let model = registry::model(&profile.model)?;
-                    // A record is hashed when it is asked for: once is enough.
-                    let same = |lane: &&LanePlan| {
-                        lane.model.manifest.record_sha256 == model.manifest.record_sha256
-                    };
-                    let record = match lanes.iter().find(same) {
-                        Some(lane) => lane.record.clone(),
-                        None => provision::record(&model, fetcher)?,
-                    };
                     lanes.push(LanePlan {
-                        model,
+                        model: registry::model(&profile.model)?,
                         profile: profile.clone(),
-                        record,
                     });
                     lanes.len() - 1
                 }
@@ -128,10 +124,36 @@ impl Plan {
         Ok(Self {
             catalog: Catalog::new(served).ok_or(NetworksError::Nothing)?,
             lanes,
-            home: fetcher.home.clone(),
         })
     }
 
+    /// Fetches the weights if need be.
+    ///
+    /// # Errors
+    /// [`NetworksError`] naming what is missing.
+    pub fn provide(self, fetcher: &Fetcher) -> Result<Provided, NetworksError> {
+        let mut records: Vec<PathBuf> = Vec::with_capacity(self.lanes.len());
+        let digest = |lane: &LanePlan| lane.model.manifest.record_sha256.clone();
+        for lane in &self.lanes {
+            // A record is hashed when it is asked for: once is enough.
+            let before = &self.lanes[..records.len()];
+            let same = before
+                .iter()
+                .position(|other| digest(other) == digest(lane));
+            records.push(match same {
+                Some(same) => records[same].clone(),
+                None => provision::record(&lane.model, fetcher)?,
+            });
+        }
+        Ok(Provided {
+            lanes: self.lanes,
+            records,
+            home: fetcher.home.clone(),
+        })
+    }
+}
+
+impl Provided {
     /// How many networks are loaded on each device.
     #[must_use]
     pub fn networks(&self) -> usize {
@@ -153,12 +175,7 @@ impl Plan {
         let fused = self.lanes.iter().any(can_fuse);
         let crew = fused.then(|| Classifier::crew(running.threads, running.pin_threads));
         let crew = crew.transpose()?;
-        for lane in &self.lanes {
-            let LanePlan {
-                model,
-                profile,
-                record,
-            } = lane;
+        for (LanePlan { model, profile }, record) in self.lanes.iter().zip(&self.records) {
             let device = &found.device;
             let decision = decide(running.precision, model, profile, device, &self.home)?;
             let options = Options {

@@ -1,7 +1,8 @@
 //! The command line: one file a subcommand, and the exit codes.
 //!
 //! Exit codes: 0 all went well; 1 some inputs failed, the rest were answered; 2 the command line
-//! was wrong (clap's own); 64 the configuration was wrong; 70 the command could not do its work.
+//! was wrong (clap's own); 64 the configuration was wrong; 70 the command could not do its work;
+//! 75 the model hung and its jobs were handed back: start the server again.
 
 mod serve;
 mod predict;
@@ -49,6 +50,8 @@ pub(crate) enum Outcome {
     Done,
     /// Some inputs failed and were reported.
     SomeFailed,
+    /// A model hung: the process is to be started again.
+    Wedged,
 }
 
 impl Cli {
@@ -67,6 +70,7 @@ impl Cli {
         match ended {
             Ok(Outcome::Done) => ExitCode::SUCCESS,
             Ok(Outcome::SomeFailed) => ExitCode::from(1),
+            Ok(Outcome::Wedged) => ExitCode::from(75),
             Err(error) => {
                 terminal::error(&error);
                 let wrong = error.downcast_ref::<ConfigError>().is_some();

@@ -11,10 +11,10 @@ use crate::admin::socket::{self, Door};
 use crate::config::layer::{Durability, Layer};
 use crate::config::store_url::StoreUrl;
 use crate::config::{self, Config, Surroundings};
-use crate::store::JobStore;
 use crate::store::memory::MemoryStore;
-use crate::store::redis::RedisStore;
+use crate::store::sharded;
 use crate::store::sqlite::{SqliteStore, Synchronous};
+use crate::store::{Demand, JobStore, Severity};
 
 /// Flags and environment over the file over the defaults.
 pub(crate) fn config(file: Option<&Path>, said: &Layer) -> anyhow::Result<Config> {
@@ -28,8 +28,24 @@ pub(crate) fn config(file: Option<&Path>, said: &Layer) -> anyhow::Result<Config
     Ok(Config::new(&[&file, said], &around)?)
 }
 
-/// Opens the store for serving.
-pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn JobStore>> {
+/// Opens the store for serving, and holds it to what `--durability` asks: a file at once, a Redis
+/// when it first answers.
+pub(crate) async fn serving(config: &Config) -> anyhow::Result<Arc<dyn JobStore>> {
+    let demand = demand(config.durability);
+    let store = store(config, &demand)?;
+    if !matches!(config.store, StoreUrl::Redis(_)) {
+        demand(&store.doctor().await?).map_err(anyhow::Error::msg)?;
+    }
+    Ok(store)
+}
+
+/// Opens the store as it is.
+pub(crate) fn looking(config: &Config) -> anyhow::Result<Arc<dyn JobStore>> {
+    let anything: Demand = Arc::new(|_| Ok(()));
+    store(config, &anything)
+}
+
+fn store(config: &Config, demand: &Demand) -> anyhow::Result<Arc<dyn JobStore>> {
     let limits = config.limits.clone();
     Ok(match &config.store {
         StoreUrl::Memory => Arc::new(MemoryStore::new(limits)),
@@ -49,7 +65,38 @@ pub(crate) async fn store(config: &Config) -> anyhow::Result<Arc<dyn JobStore>> 
             };
             Arc::new(SqliteStore::open(path, limits, synchronous)?)
         }
-        StoreUrl::Redis(url) => Arc::new(RedisStore::open(url, limits)?),
+        StoreUrl::Redis(urls) => sharded::open(urls, limits, demand)?,
+    })
+}
+
+/// Says no to a store that promises less.
+fn demand(durability: Durability) -> Demand {
+    Arc::new(move |findings| {
+        let mut short = Vec::new();
+        for finding in findings {
+            match finding.severity {
+                Severity::Fine => {}
+                Severity::Warning if durability == Durability::Power => {
+                    short.push(finding.message.as_str());
+                }
+                // Less than that was not asked for; the line on the store says what is promised.
+                Severity::Warning => {
+                    tracing::debug!(store.check = finding.check, "{}", finding.message);
+                }
+                Severity::Danger => {
+                    tracing::warn!(store.check = finding.check, "{}", finding.message);
+                    short.push(finding.message.as_str());
+                }
+            }
+        }
+        if durability > Durability::None && !short.is_empty() {
+            return Err(format!(
+                "the store does not promise what --durability asks: {}. Mend it, or say \
+                 --durability none",
+                short.join("; ")
+            ));
+        }
+        Ok(())
     })
 }
 

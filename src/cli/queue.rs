@@ -201,22 +201,26 @@ async fn ask(config: &Config, requests: Vec<Request>) -> anyhow::Result<Vec<Repl
         }
     }
     let store =
-        opening::store(config)
-            .await
-            .map_err(|error| match error.downcast_ref::<StoreError>() {
-                Some(StoreError::InUse(_)) => {
-                    error.context("a server has the store, and does not answer")
-                }
-                _ => error,
-            })?;
+        opening::looking(config).map_err(|error| match error.downcast_ref::<StoreError>() {
+            Some(StoreError::InUse(_)) => {
+                error.context("a server has the store, and does not answer")
+            }
+            _ => error,
+        })?;
     let mut replies = Vec::with_capacity(requests.len());
     for request in requests {
         replies.push(admin::answer(&*store, request).await);
     }
-    store
-        .close()
-        .await
-        .context("the store did not close in order")?;
+    for place in store.places() {
+        if let Some(trouble) = place.trouble {
+            terminal::note(&format!("{}: {trouble}: its jobs are left out", place.name));
+        }
+    }
+    let failed = |reply: &Reply| matches!(reply, Reply::Failed(_));
+    let closed = store.close().await;
+    if !replies.iter().any(failed) {
+        closed.context("the store did not close in order")?;
+    }
     Ok(replies)
 }
 

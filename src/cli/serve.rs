@@ -16,9 +16,8 @@ use crate::app::{App, Ended, Engines};
 use crate::classify::model::Model;
 use crate::classify::networks::Plan;
 use crate::config::Config;
-use crate::config::layer::{Durability, Layer};
+use crate::config::layer::{Layer, Role};
 use crate::observe::Nobody;
-use crate::store::{JobStore, Severity};
 
 /// Serves POST /predict.
 ///
@@ -26,10 +25,15 @@ use crate::store::{JobStore, Severity};
 /// Redis, and other processes can share the work. What is accepted is never lost: after a crash
 /// it runs when the server is back.
 ///
+/// With Redis the work can be split: any number of processes with --role web, which speak HTTP and
+/// need no model, and any number with --role worker, which only classify.
+///
 /// Examples:
 ///   beagle serve
 ///   curl -X POST -F image=@dog.jpg http://127.0.0.1:5000/predict
 ///   beagle serve --store redis://127.0.0.1:6379 --profile article
+///   beagle serve --role web --store redis://10.0.0.5 --bind 0.0.0.0:5000
+///   beagle serve --role worker --store redis://10.0.0.5 --bind 0.0.0.0:5001
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Serve {
@@ -59,9 +63,16 @@ impl Serve {
         // Errors that a person can mend come before anything that takes long.
         let listener = TcpListener::bind(config.bind)
             .with_context(|| format!("cannot listen on {}: say another --bind", config.bind))?;
-        let (catalog, models) = self.load(&config)?;
+        let plan = Plan::new(&config.profiles)?;
+        let catalog = plan.catalog.clone();
+        let names: Vec<&str> = catalog.iter().map(|served| &served.name[..]).collect();
+        terminal::note(&format!("serves   {}", names.join(", ")));
+        let models = match config.settings.role {
+            Role::Web => Vec::new(),
+            Role::All | Role::Worker => self.load(plan, &config)?,
+        };
         let serve = async {
-            let store = open_store(&config).await?;
+            let store = opening::serving(&config).await?;
             let place = store.description();
             terminal::note(&format!("store    {}: {}", place.place, place.durability));
             let engines = Engines {
@@ -72,31 +83,34 @@ impl Serve {
             };
             let door = opening::door(&config, &engines.store)?;
             let app = App::start(listener, config.settings.clone(), engines)?;
-            terminal::note(&format!("ready    http://{}/predict", app.addr()));
+            let page = match config.settings.role {
+                Role::All | Role::Web => "predict",
+                Role::Worker => "readyz",
+            };
+            terminal::note(&format!("ready    http://{}/{page}", app.addr()));
             let ended = app.run_until(stop_signal()?).await?;
             drop(door);
-            if ended == Ended::OutOfTime {
-                terminal::note(
-                    "the grace ran out: what was with the model runs again at the next start",
-                );
-            }
-            anyhow::Ok(())
+            anyhow::Ok(match ended {
+                Ended::InOrder => Outcome::Done,
+                Ended::OutOfTime => {
+                    let note =
+                        "the grace ran out: what was with the model runs again at the next start";
+                    terminal::note(note);
+                    Outcome::Done
+                }
+                Ended::Wedged => {
+                    terminal::note(
+                        "the model hung: its jobs were handed back, start this process again",
+                    );
+                    Outcome::Wedged
+                }
+            })
         };
-        actix::System::new().block_on(serve)?;
-        Ok(Outcome::Done)
+        actix::System::new().block_on(serve)
     }
 
-    fn load(
-        &self,
-        config: &Config,
-    ) -> anyhow::Result<(crate::classify::catalog::Catalog, Vec<Box<dyn Model>>)> {
-        let plan = Plan::new(&config.profiles, &self.source.fetcher()?)?;
-        let names: Vec<&str> = plan
-            .catalog
-            .iter()
-            .map(|served| served.name.as_str())
-            .collect();
-        terminal::note(&format!("serves   {}", names.join(", ")));
+    fn load(&self, plan: Plan, config: &Config) -> anyhow::Result<Vec<Box<dyn Model>>> {
+        let plan = plan.provide(&self.source.fetcher()?)?;
         let mut models: Vec<Box<dyn Model>> = Vec::new();
         for name in &config.devices {
             let choice: DeviceChoice = name.parse().map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -117,38 +131,8 @@ impl Serve {
         if models.is_empty() {
             bail!("no device is named: say --device auto");
         }
-        Ok((plan.catalog, models))
+        Ok(models)
     }
-}
-
-/// Opens the store and holds it to what was asked of it.
-async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn JobStore>> {
-    let store = opening::store(config).await?;
-    let mut short = Vec::new();
-    for finding in store.doctor().await? {
-        match finding.severity {
-            Severity::Fine => {}
-            Severity::Warning if config.durability == Durability::Power => {
-                short.push(finding.message);
-            }
-            // Less than that was not asked for; the line on the store says what is promised.
-            Severity::Warning => {
-                tracing::debug!(store.check = finding.check, "{}", finding.message);
-            }
-            Severity::Danger => {
-                tracing::warn!(store.check = finding.check, "{}", finding.message);
-                short.push(finding.message);
-            }
-        }
-    }
-    if config.durability > Durability::None && !short.is_empty() {
-        bail!(
-            "the store does not promise what --durability asks: {}. Mend it, or say \
-             --durability none",
-            short.join("; ")
-        );
-    }
-    Ok(store)
 }
 
 /// Ready at the first SIGTERM or SIGINT; a second one ends the process at once.

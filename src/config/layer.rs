@@ -24,10 +24,28 @@ pub enum Durability {
     Power,
 }
 
+/// What a process does of the whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Everything.
+    All,
+    /// HTTP and decoding; no model.
+    Web,
+    /// The model; HTTP for its health alone.
+    Worker,
+}
+
 /// One layer of settings.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Layer {
+    /// What this process does: all, web (HTTP and decoding, no model) or worker (the model); web
+    /// and worker need a store that processes share [default: all]
+    #[arg(long, env = "BEAGLE_ROLE", value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+
     /// Address and port to listen on [default: 127.0.0.1:5000]
     #[arg(long, env = "BEAGLE_BIND", value_name = "ADDRESS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -233,6 +251,16 @@ pub struct Layer {
         default
     )]
     pub lease: Option<Duration>,
+
+    /// How long a batch may be with a model before the process hands its jobs back and ends, for
+    /// its supervisor to start it again [default: 1m]
+    #[arg(long, env = "BEAGLE_WEDGE_TIMEOUT", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[serde(
+        with = "humantime_serde",
+        skip_serializing_if = "Option::is_none",
+        default
+    )]
+    pub wedge_timeout: Option<Duration>,
 
     /// How long to stay open after SIGTERM, for load balancers to notice [default: 0s]
     #[arg(long, env = "BEAGLE_DRAIN_DELAY", value_name = "TIME", value_parser = humantime::parse_duration)]

@@ -23,7 +23,7 @@ use crate::http::admission::AdmissionLimits;
 use crate::http::ask::Times;
 use crate::http::upload::BodyLimits;
 use crate::store::StoreLimits;
-use layer::{Durability, Layer};
+use layer::{Durability, Layer, Role};
 use store_url::StoreUrl;
 
 /// A configuration that cannot be used.
@@ -64,6 +64,17 @@ pub enum ConfigError {
     /// The store's URL is not one.
     #[error("{0}")]
     Store(String),
+    /// The role needs other processes, and the store is this one's alone.
+    #[error(
+        "a {role} process shares its store with others, and {store} cannot be shared: say --store \
+         redis://HOST, or --role all"
+    )]
+    Alone {
+        /// The role.
+        role: &'static str,
+        /// The store.
+        store: String,
+    },
 }
 
 /// Everything a server needs to know, checked.
@@ -94,6 +105,7 @@ fn defaults(cores: usize) -> Layer {
     let image = Limits::default();
     let store = StoreLimits::default();
     Layer {
+        role: Some(Role::All),
         bind: Some(SocketAddr::from(([127, 0, 0, 1], 5000))),
         store: None,
         data: None,
@@ -124,6 +136,7 @@ fn defaults(cores: usize) -> Layer {
         result_ttl: Some(store.result_ttl),
         key_ttl: Some(store.key_ttl),
         lease: Some(store.lease),
+        wedge_timeout: Some(Duration::from_secs(60)),
         drain_delay: Some(Duration::ZERO),
         grace: Some(Duration::from_secs(30)),
     }
@@ -172,6 +185,7 @@ impl Config {
             None => StoreUrl::Sqlite(data.clone().ok_or(ConfigError::NoData)?.join("queue.db")),
         };
         let settings = settings(&whole, cores)?;
+        check_role(settings.role, &store)?;
         let limits = StoreLimits {
             max_jobs: at_least_one("max-jobs", whole.max_jobs)?,
             max_bytes: whole.max_queue_bytes.unwrap_or_default().as_u64(),
@@ -221,6 +235,7 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
         });
     }
     Ok(Settings {
+        role: whole.role.unwrap_or(Role::All),
         decoders: at_least_one("decoders", whole.decoders)?,
         image: Limits {
             max_bytes: bytes(whole.max_image),
@@ -244,6 +259,7 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
             keep_for: time("keep-for", whole.keep_for)?,
         },
         lease,
+        wedge_timeout: time("wedge-timeout", whole.wedge_timeout)?,
         credits: 1,
         http_threads: whole.http_threads.unwrap_or(cores).max(1),
         connections: at_least_one("max-connections", whole.max_connections)?,
@@ -251,6 +267,21 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
         drain_delay: whole.drain_delay.unwrap_or_default(),
         grace: time("grace", whole.grace)?,
     })
+}
+
+fn check_role(role: Role, store: &StoreUrl) -> Result<(), ConfigError> {
+    let role = match role {
+        Role::All => return Ok(()),
+        Role::Web => "web",
+        Role::Worker => "worker",
+    };
+    match store {
+        StoreUrl::Memory | StoreUrl::Sqlite(_) => Err(ConfigError::Alone {
+            role,
+            store: store.to_string(),
+        }),
+        StoreUrl::Redis(_) => Ok(()),
+    }
 }
 
 fn at_least_one<N: Default + PartialEq + Copy>(
@@ -324,6 +355,35 @@ mod tests {
         assert_eq!(
             Config::new(&[&said], &around).unwrap().store,
             StoreUrl::Memory
+        );
+    }
+
+    #[test]
+    fn roles_that_need_others_need_a_store_that_is_shared() {
+        for role in [Role::Web, Role::Worker] {
+            for store in ["memory:", "sqlite:/data/queue.db"] {
+                let said = Layer {
+                    role: Some(role),
+                    store: Some(store.to_owned()),
+                    ..Layer::default()
+                };
+                let error = Config::new(&[&said], &around()).unwrap_err().to_string();
+                assert!(
+                    error.contains(store) && error.contains("redis://"),
+                    "{error}"
+                );
+            }
+            let said = Layer {
+                role: Some(role),
+                store: Some("redis://h:1".to_owned()),
+                ..Layer::default()
+            };
+            let config = Config::new(&[&said], &around()).unwrap();
+            assert_eq!(config.settings.role, role);
+        }
+        assert_eq!(
+            Config::new(&[], &around()).unwrap().settings.role,
+            Role::All
         );
     }
 

@@ -29,6 +29,8 @@ pub(super) struct Query {
     top: Option<u16>,
     profile: Option<String>,
     #[serde(default)]
+    priority: Priority,
+    #[serde(default)]
     keep: bool,
 }
 
@@ -67,7 +69,7 @@ pub(super) fn read(
 ) -> Result<(Ask, Patience), Refusal> {
     let query = web::Query::<Query>::from_query(query).map_err(|error| {
         bad(format!(
-            "the query is wrong ({error}): top, profile and keep are known"
+            "the query is wrong ({error}): top, profile, priority and keep are known"
         ))
     })?;
     let top = query.top.unwrap_or(TOP);
@@ -98,7 +100,7 @@ pub(super) fn read(
     let ask = Ask {
         profile: profile.clone(),
         top,
-        priority: Priority::Normal,
+        priority: query.priority,
         deadline: UnixMillis::now().after(lives),
         idempotency_key,
         keep,

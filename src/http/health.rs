@@ -6,17 +6,32 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde_json::json;
 
-use super::edge::Edge;
+use crate::health::{Health, NO_STORE};
+use crate::store::JobStore;
 
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-pub(super) async fn ready(edge: Data<Edge>) -> HttpResponse {
-    let reasons = edge.health.reasons();
-    if reasons.is_empty() {
-        HttpResponse::Ok().json(json!({"status": "ready"}))
+pub(super) async fn ready(health: Data<Health>, store: Data<dyn JobStore>) -> HttpResponse {
+    let mut reasons = health.reasons();
+    let places = store.places();
+    let none_answers = !places.is_empty() && places.iter().all(|place| place.trouble.is_some());
+    if none_answers && !reasons.contains(&NO_STORE) {
+        reasons.push(NO_STORE);
+    }
+    let mut body = if reasons.is_empty() {
+        json!({"status": "ready"})
     } else {
-        HttpResponse::ServiceUnavailable().json(json!({"status": "not ready", "reasons": reasons}))
+        json!({"status": "not ready", "reasons": reasons})
+    };
+    // One that is down of several takes no new work; the server does.
+    if places.len() > 1 {
+        body["shards"] = json!(places);
+    }
+    if reasons.is_empty() {
+        HttpResponse::Ok().json(body)
+    } else {
+        HttpResponse::ServiceUnavailable().json(body)
     }
 }

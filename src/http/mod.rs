@@ -16,15 +16,26 @@ pub mod upload;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, Data};
+use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, Error, HttpResponse};
 
 use crate::error::{ErrorCode, Refusal};
+use crate::health::Health;
+use crate::store::JobStore;
 use edge::Edge;
+
+/// What a process shows.
+#[derive(Clone)]
+pub enum Face {
+    /// Everything.
+    Edge(Data<Edge>),
+    /// How it is, and nothing else: it takes no images.
+    Health(Data<Health>, Data<dyn JobStore>),
+}
 
 /// The web application: routes, and what every answer has.
 pub fn app(
-    edge: Data<Edge>,
+    face: Face,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -35,8 +46,25 @@ pub fn app(
     >,
 > {
     App::new()
-        .app_data(edge)
         .wrap(from_fn(request_id::name))
+        .service(web::resource("/healthz").get(health::live))
+        .service(web::resource("/readyz").get(health::ready))
+        .configure(|routes| match face {
+            Face::Edge(edge) => pages(routes, edge),
+            Face::Health(health, store) => {
+                routes
+                    .app_data(health)
+                    .app_data(store)
+                    .default_service(web::to(takes_no_images));
+            }
+        })
+}
+
+fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
+    routes
+        .app_data(Data::from(edge.health.clone()))
+        .app_data(Data::from(edge.store.clone()))
+        .app_data(edge)
         .service(
             web::resource("/predict")
                 .post(predict::predict)
@@ -48,9 +76,7 @@ pub fn app(
                 .delete(jobs::delete)
                 .default_service(web::to(|| refuse_method("GET or DELETE"))),
         )
-        .service(web::resource("/healthz").get(health::live))
-        .service(web::resource("/readyz").get(health::ready))
-        .default_service(web::to(not_found))
+        .default_service(web::to(not_found));
 }
 
 async fn refuse_method(allowed: &'static str) -> HttpResponse {
@@ -60,5 +86,11 @@ async fn refuse_method(allowed: &'static str) -> HttpResponse {
 
 async fn not_found() -> HttpResponse {
     let message = "there is no such page: POST /predict, GET /jobs/{id}, GET /readyz";
+    answer::refused(&Refusal::new(ErrorCode::NotFound, message), None)
+}
+
+async fn takes_no_images() -> HttpResponse {
+    let message = "this process is a worker and has GET /healthz and GET /readyz alone: send images \
+                   to one with --role web or all";
     answer::refused(&Refusal::new(ErrorCode::NotFound, message), None)
 }

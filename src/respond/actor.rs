@@ -4,7 +4,7 @@
 //! sees. Jobs that end in another process are heard of through the store. Light: it waits for
 //! the store. Must not know: HTTP, which store, models.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ pub struct Parts {
     pub store: Arc<dyn JobStore>,
     /// Told which leases have ended.
     pub settled: Recipient<Settled>,
-    /// How fast jobs end, read by the edge.
+    /// How fast jobs end, in all processes together, read by the edge.
     pub rate: Arc<Mutex<Rate>>,
     /// Told whether the store answers.
     pub health: Arc<Health>,
@@ -61,8 +61,8 @@ pub struct Responder {
 /// What the store has to say about jobs that ended.
 enum Notice {
     Ended(JobId),
-    /// Some notices were lost.
-    Lagged,
+    /// So many notices were lost.
+    Lagged(usize),
 }
 
 impl Responder {
@@ -137,14 +137,12 @@ impl Responder {
             failed,
             records,
         } = recorded;
-        let mut ended = 0;
         let mut leases = Vec::with_capacity(completed.len() + failed.len());
         for ((lease, completed), record) in completed.into_iter().zip(&records) {
             leases.push(lease);
             self.recording.remove(&lease.id);
             match completed {
                 Completed::First => {
-                    ended += 1;
                     self.parts.observer.reached(Point::Completed, lease.id);
                     self.answer(lease.id, record);
                 }
@@ -156,14 +154,8 @@ impl Responder {
             self.recording.remove(&lease.id);
             match failed {
                 Failed::Again => {}
-                Failed::Dead | Failed::Stale => {
-                    ended += 1;
-                    self.look_up_if_awaited(lease.id, ctx);
-                }
+                Failed::Dead | Failed::Stale => self.look_up_if_awaited(lease.id, ctx),
             }
-        }
-        if let Ok(mut rate) = self.parts.rate.lock() {
-            rate.count(ended, Instant::now());
         }
         if self.parts.settled.try_send(Settled(leases)).is_err() {
             // It keeps them alive by heartbeats, and they have ended in the store: no harm.
@@ -174,6 +166,13 @@ impl Responder {
     fn look_up_if_awaited(&mut self, id: JobId, ctx: &mut Context<Self>) {
         if self.waiters.has(id) && !self.recording.contains(&id) {
             self.look_up(id, ctx);
+        }
+    }
+
+    /// Counts jobs that ended somewhere: a queue that is shared empties as fast as all do together.
+    fn count(&self, jobs: usize) {
+        if let Ok(mut rate) = self.parts.rate.lock() {
+            rate.count(jobs, Instant::now());
         }
     }
 
@@ -270,7 +269,10 @@ async fn next_notice(
 ) -> Option<(Notice, broadcast::Receiver<JobId>)> {
     match ended.recv().await {
         Ok(id) => Some((Notice::Ended(id), ended)),
-        Err(RecvError::Lagged(_)) => Some((Notice::Lagged, ended)),
+        Err(RecvError::Lagged(lost)) => {
+            let lost = usize::try_from(lost).unwrap_or(usize::MAX);
+            Some((Notice::Lagged(lost), ended))
+        }
         Err(RecvError::Closed) => None,
     }
 }
@@ -278,8 +280,14 @@ async fn next_notice(
 impl StreamHandler<Notice> for Responder {
     fn handle(&mut self, notice: Notice, ctx: &mut Self::Context) {
         match notice {
-            Notice::Ended(id) => self.look_up_if_awaited(id, ctx),
-            Notice::Lagged => self.sweep(ctx),
+            Notice::Ended(id) => {
+                self.count(1);
+                self.look_up_if_awaited(id, ctx);
+            }
+            Notice::Lagged(jobs) => {
+                self.count(jobs);
+                self.sweep(ctx);
+            }
         }
     }
 
@@ -325,11 +333,13 @@ impl Handler<Classified> for Responder {
     type Result = ();
 
     fn handle(&mut self, Classified { jobs, infer }: Classified, ctx: &mut Self::Context) {
-        let mut done = Vec::new();
-        let mut failures = Vec::new();
+        // Outcomes of one place do not wait for another that does not answer.
+        let mut places: BTreeMap<usize, (Vec<_>, Vec<_>)> = BTreeMap::new();
         for scored in jobs {
             let lease = scored.job.lease;
             self.recording.insert(lease.id);
+            let place = self.parts.store.place_of(lease.id);
+            let (done, failures) = places.entry(place).or_default();
             match scored.outcome {
                 Ok(predictions) => {
                     let record = Record::new(predictions, scored.job.queued, infer);
@@ -339,15 +349,13 @@ impl Handler<Classified> for Responder {
                 Err(reason) => failures.push(Failure { lease, reason }),
             }
         }
-        let recording = record(
-            self.parts.store.clone(),
-            self.parts.health.clone(),
-            done,
-            failures,
-        );
-        ctx.spawn(recording.into_actor(self).map(|recorded, this, ctx| {
-            this.recorded(recorded, ctx);
-        }));
+        for (done, failures) in places.into_values() {
+            let (store, health) = (self.parts.store.clone(), self.parts.health.clone());
+            let recording = record(store, health, done, failures);
+            ctx.spawn(recording.into_actor(self).map(|recorded, this, ctx| {
+                this.recorded(recorded, ctx);
+            }));
+        }
     }
 }
 

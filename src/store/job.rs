@@ -79,12 +79,12 @@ impl UnixMillis {
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Priority {
-    /// Before all others.
+    /// Before the others, but for their shares: see [`JobStore::claim`](super::JobStore::claim).
     High,
     /// The usual one.
     #[default]
     Normal,
-    /// When nothing else waits.
+    /// When nothing else waits, and its share.
     Low,
 }
 

@@ -10,9 +10,11 @@ mod recent;
 mod rules;
 pub mod sqlite;
 pub mod redis;
+pub mod sharded;
 
 pub use job::*;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -84,6 +86,15 @@ pub enum StoreError {
         /// The job that has the key.
         job: JobId,
     },
+    /// One of the places that jobs are kept in does not answer, others do; whether a change
+    /// happened there is not known.
+    #[error("the shard {shard} does not answer: {reason}; the others do")]
+    ShardDown {
+        /// Which, without secrets.
+        shard: String,
+        /// Why.
+        reason: String,
+    },
     /// The store cannot be reached or does not answer; whether a change happened is not known.
     #[error("the job store is not available: {0}")]
     Unavailable(String),
@@ -146,6 +157,18 @@ pub struct Finding {
     pub message: String,
 }
 
+/// Says no, and why, to a place that does not keep what is asked of it, by what the doctor found.
+pub type Demand = Arc<dyn Fn(&[Finding]) -> Result<(), String> + Send + Sync>;
+
+/// One of the places that a store keeps its jobs in, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// Without secrets: `127.0.0.1:6379/0`.
+    pub name: String,
+    /// Why it cannot be used now.
+    pub trouble: Option<String>,
+}
+
 /// Where a store keeps its jobs, and what it promises, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Description {
@@ -176,7 +199,9 @@ pub trait JobStore: Send + Sync + 'static {
     async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError>;
 
     /// Waits until there is a job to run, and takes at most `room` of them, `room` not 0: high
-    /// priority first, then in the order of arrival. A job that was started before comes like any
+    /// priority first, then in the order of arrival. No priority starves: of 16 jobs claimed in a
+    /// row at least one is of low priority and three more are of normal priority, as long as such
+    /// wait. A job that was started before comes like any
     /// other, with its [`attempts`](Claimed::attempts). Expired and cancelled jobs never come.
     ///
     /// May be dropped at any time; what it had taken comes back when the lease runs out or the
@@ -278,6 +303,18 @@ pub trait JobStore: Send + Sync + 'static {
 
     /// Where the jobs are, and what is promised.
     fn description(&self) -> Description;
+
+    /// The places that jobs are kept in, as they stand; asks nobody. Nothing for a store that
+    /// cannot lose one.
+    fn places(&self) -> Vec<Place> {
+        Vec::new()
+    }
+
+    /// Which of the places has a job, as far as this process knows: jobs of one number may share
+    /// a call, those of others should not wait for them.
+    fn place_of(&self, _id: JobId) -> usize {
+        0
+    }
 
     /// Hands back what this process holds and has not started, writes everything out, and lets
     /// go. Later calls fail.

@@ -2,7 +2,30 @@
 //!
 //! Must not know: any particular store, the clock.
 
-use super::{StoreError, StoreLimits, UnixMillis};
+use super::{Priority, StoreError, StoreLimits, UnixMillis};
+
+/// Of so many jobs that are claimed one is of low priority, if one waits.
+const LOW: u64 = 16;
+/// Of so many one is of normal or low priority, if one waits.
+const NORMAL: u64 = 4;
+
+/// In which order a claim takes from the priorities, and from each how many at most, when
+/// `claimed` jobs were claimed before it: the shares that are due to the lower ones, then
+/// everything by its priority. The same is in `claim.lua`.
+pub(crate) fn turns(claimed: u64, room: usize) -> [(Priority, usize); 5] {
+    let due = |every: u64| {
+        let due = (claimed + room as u64) / every - claimed / every;
+        usize::try_from(due).unwrap_or(room)
+    };
+    let low = due(LOW);
+    [
+        (Priority::Low, low),
+        (Priority::Normal, due(NORMAL) - low),
+        (Priority::High, room),
+        (Priority::Normal, room),
+        (Priority::Low, room),
+    ]
+}
 
 /// Whether a job of so many bytes may join `jobs` others that have `bytes`.
 pub(crate) fn admit(
@@ -63,6 +86,20 @@ mod tests {
         };
         assert_eq!(admit(&limits(), 1, 4, 7), Err(bytes.clone()));
         assert_eq!(admit(&limits(), 1, 4, u64::MAX), Err(bytes));
+    }
+
+    #[test]
+    fn of_sixteen_one_is_low_and_three_more_are_normal_however_they_are_claimed() {
+        for rooms in [vec![1; 16], vec![16], vec![3, 5, 1, 7], vec![15, 1]] {
+            let (mut claimed, mut low, mut normal) = (32, 0, 0);
+            for room in rooms {
+                let turns = turns(claimed, room);
+                claimed += room as u64;
+                low += turns[0].1;
+                normal += turns[1].1;
+            }
+            assert_eq!((claimed, low, normal), (48, 1, 3));
+        }
     }
 
     #[test]

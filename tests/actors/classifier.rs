@@ -9,7 +9,9 @@ use beagle::classify::model::Model;
 use beagle::credit::Credits;
 use beagle::message::{Batch, Classified, Held, LookAgain};
 use beagle::observe::Point;
+use beagle::pulse::Pulse;
 use beagle::store::{JobId, Lease};
+use tokio::time::Instant;
 
 use crate::fake::{Act, Fake, Stage, catalog, label};
 use crate::probe::{Inbox, Witness, probe};
@@ -21,6 +23,7 @@ struct Scene {
     look_again: Inbox<LookAgain>,
     credits: Credits,
     witness: Arc<Witness>,
+    pulse: Arc<Pulse>,
 }
 
 /// Says the same to every batch.
@@ -39,9 +42,12 @@ impl Scene {
         let witness = Arc::new(Witness::default());
         let observer = witness.clone();
         let model = Mutex::new(model);
+        let pulse = Arc::new(Pulse::default());
+        let signs = pulse.clone();
         let classifier = SyncArbiter::start(1, move || {
             let model = model.lock().unwrap().take();
-            Classifier::new(model, catalog(), outcomes.clone(), observer.clone())
+            let next = outcomes.clone();
+            Classifier::new(model, catalog(), next, observer.clone(), signs.clone())
         });
         Self {
             classifier,
@@ -49,6 +55,7 @@ impl Scene {
             look_again,
             credits: Credits::new(1, owner),
             witness,
+            pulse,
         }
     }
 
@@ -195,4 +202,27 @@ async fn the_credit_stays_away_while_the_model_works() {
     scene.look_again.next().await;
     assert_eq!(scene.credits.free(), 1);
     assert!(scene.next.next().await.jobs[0].outcome.is_ok());
+}
+
+#[actix::test]
+async fn its_pulse_tells_of_a_batch_in_the_model_and_of_the_speed_of_those_that_ran() {
+    let stage = Arc::new(Stage::default());
+    let mut scene = Scene::start(Some(Box::new(Fake(stage.clone()))));
+    scene.send(0, &[(1, Act::Fail)]);
+    scene.next.next().await;
+    assert_eq!(
+        scene.pulse.image(),
+        None,
+        "a batch that failed has no speed"
+    );
+    scene.look_again.next().await;
+    scene.send(0, &[(1, Act::Wait), (2, Act::Answer)]);
+    while stage.batches().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(scene.pulse.busy_for(Instant::now()).is_some());
+    stage.open();
+    scene.next.next().await;
+    assert_eq!(scene.pulse.busy_for(Instant::now()), None);
+    assert!(scene.pulse.image().is_some());
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use beagle::app::{App, Ended, Engines, Settings};
 use beagle::batch::policy::BatchLimits;
 use beagle::classify::model::Model;
+use beagle::config::layer::Role;
 use beagle::decode::Limits;
 use beagle::http::admission::AdmissionLimits;
 use beagle::http::ask::Times;
@@ -49,6 +50,7 @@ impl Default for Wanted {
         let store = StoreLimits::default();
         Self {
             settings: Settings {
+                role: Role::All,
                 decoders: 2,
                 image: Limits::default(),
                 body: BodyLimits {
@@ -68,6 +70,7 @@ impl Default for Wanted {
                     keep_for: Duration::from_secs(3600),
                 },
                 lease: store.lease,
+                wedge_timeout: GUARD,
                 credits: 1,
                 http_threads: 2,
                 connections: 256,

@@ -12,6 +12,7 @@ mod faults;
 mod jobs;
 mod limits;
 mod predict;
+mod roles;
 mod shutdown;
 mod waiting;
 

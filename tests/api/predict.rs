@@ -138,3 +138,19 @@ fn other_pages_and_methods_are_refused_in_the_same_form() {
     assert_eq!(app.get("/healthz").status, 200);
     assert_eq!(app.get("/readyz").status, 200);
 }
+
+#[test]
+fn a_priority_is_taken_from_the_query_and_a_wrong_one_is_named() {
+    let app = TestApp::start();
+    let asks = [("Content-Type", "image/bmp"), ("Prefer", "respond-async")];
+    for priority in ["high", "normal", "low"] {
+        let path = format!("/predict?priority={priority}");
+        let told = app.post_with(&path, &picture(1, Act::Answer), &asks);
+        let job = told.header("x-job-id").parse().unwrap();
+        let found = futures_executor::block_on(app.store.job(job)).unwrap();
+        assert_eq!(found.unwrap().priority.name(), priority);
+    }
+    let told = app.post("/predict?priority=urgent", &picture(1, Act::Answer));
+    told.assert_error(400, "bad_request");
+    assert!(told.json.to_string().contains("urgent"), "{}", told.json);
+}

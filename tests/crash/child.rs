@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use beagle::app::{App, Ended, Engines, Settings};
 use beagle::batch::policy::BatchLimits;
+use beagle::config::layer::Role;
 use beagle::decode::Limits;
 use beagle::http::admission::AdmissionLimits;
 use beagle::http::ask::Times;
@@ -126,6 +127,7 @@ fn listen(stage: &Stage) {
 
 fn settings() -> Settings {
     Settings {
+        role: Role::All,
         decoders: 2,
         image: Limits::default(),
         body: BodyLimits {
@@ -145,6 +147,7 @@ fn settings() -> Settings {
             keep_for: Duration::from_secs(3600),
         },
         lease: place::LEASE,
+        wedge_timeout: GUARD,
         credits: 2,
         http_threads: 2,
         connections: 256,

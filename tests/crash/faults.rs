@@ -2,6 +2,7 @@
 //!
 //! Must not know: how a history is checked.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::thread;
 use std::time::Instant;
 
@@ -9,9 +10,10 @@ use beagle::observe::Point;
 use beagle::store::JobState;
 
 use crate::GUARD;
+use crate::ask::{agent, keyed, look, send};
 use crate::child::Orders;
-use crate::client::{agent, keyed, look, send};
 use crate::fake::Act;
+use crate::gather::finish;
 use crate::history::{Asked, Patience, Told};
 use crate::place::{Kind, Place};
 use crate::scene::Scene;
@@ -76,7 +78,7 @@ impl Fault {
     /// and what was asked here.
     pub(crate) fn strike(
         self,
-        server: Server,
+        mut server: Server,
         place: &mut Place,
         scene: &Scene,
         (served, held): (usize, u16),
@@ -88,7 +90,7 @@ impl Fault {
         };
         let (servers, asked) = match self {
             Self::At(_) => {
-                server.wait_for_its_death();
+                assert_eq!(server.ended().signal(), Some(9));
                 (vec![Server::start(&healthy)], None)
             }
             Self::MidBatch => {
@@ -111,7 +113,7 @@ impl Fault {
             }
             Self::Terminated => {
                 scene.wait_for_served(served);
-                server.finish();
+                finish(server);
                 (vec![Server::start(&healthy)], None)
             }
         };

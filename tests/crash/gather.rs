@@ -10,7 +10,7 @@ use std::time::Instant;
 use beagle::store::JobId;
 
 use crate::GUARD;
-use crate::client::{agent, look};
+use crate::ask::{agent, look};
 use crate::history::{Asked, Job, Told, Verdict, check};
 use crate::place::{Place, limits};
 use crate::server::Server;
@@ -19,13 +19,13 @@ use crate::server::Server;
 /// one of which is asked, and checks the history.
 pub(crate) fn close(asked: &[Asked], place: &Place, servers: Vec<Server>) -> Verdict {
     let mut ids: BTreeSet<JobId> = asked.iter().flat_map(named).collect();
-    ids.extend(servers.iter().flat_map(|server| server.found.clone()));
+    ids.extend(servers.iter().flat_map(found));
     if place.is_shared() {
         ids.extend(place.jobs());
     }
     let addr = servers.last().expect("one still runs").addr;
     let jobs = ended(addr, &ids);
-    servers.into_iter().for_each(Server::finish);
+    servers.into_iter().for_each(finish);
     let mut verdict = check(asked, &jobs, limits().max_attempts);
     for id in place.jobs() {
         if !ids.contains(&id) {
@@ -33,6 +33,19 @@ pub(crate) fn close(asked: &[Asked], place: &Place, servers: Vec<Server>) -> Ver
         }
     }
     verdict
+}
+
+/// The jobs that were in the store when a server opened it.
+fn found(server: &Server) -> impl Iterator<Item = JobId> {
+    let lines = server.told.iter();
+    lines.map(|line| line.trim_start_matches("job ").parse().unwrap())
+}
+
+/// SIGTERM, and waits for an end in order.
+#[track_caller]
+pub(crate) fn finish(mut server: Server) {
+    server.terminate();
+    assert_eq!(server.ended().code(), Some(0), "exit status after SIGTERM");
 }
 
 /// Every job that is known, once it has ended or the guard has had enough.

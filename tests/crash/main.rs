@@ -9,6 +9,7 @@
     reason = "in a test a failed step should stop it on the spot"
 )]
 
+mod ask;
 mod child;
 mod client;
 mod faults;
@@ -20,6 +21,7 @@ mod place;
 mod rounds;
 mod scene;
 mod server;
+mod shards;
 
 #[path = "../fake/mod.rs"]
 mod fake;

@@ -5,8 +5,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::ask::{agent, keyed, look, send};
 use crate::child::Orders;
-use crate::client::{Clients, agent, keyed, look, send};
+use crate::client::Clients;
 use crate::fake::Act;
 use crate::history::{Asked, Patience, Told};
 use crate::place::{Kind, Place};
@@ -125,7 +126,7 @@ fn after_flushall_old_jobs_are_unknown_and_new_ones_are_served() {
         let told = send(&agent, addr, &keyed(number, Act::Answer, Patience::Waits));
         assert!(matches!(told, Told::Answered(..)), "{told:?}");
     }
-    server.finish();
+    gather::finish(server);
 }
 
 #[test]

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beagle::store::redis::RedisStore;
+use beagle::store::sharded;
 use beagle::store::sqlite::{SqliteStore, Synchronous};
-use beagle::store::{JobId, JobStore, StoreLimits};
+use beagle::store::{Demand, JobId, JobStore, StoreLimits};
 use tempfile::TempDir;
 
 use crate::redis_server::RedisServer;
@@ -85,10 +85,12 @@ pub(crate) fn limits() -> StoreLimits {
     }
 }
 
-/// Opens the store at a Redis' address or in a file.
+/// Opens the store at a Redis' address, at several with commas between, or in a file.
 pub(crate) fn open(address: &str) -> Arc<dyn JobStore> {
     if address.starts_with("redis://") {
-        return Arc::new(RedisStore::open(address, limits()).unwrap());
+        let urls: Vec<String> = address.split(',').map(str::to_owned).collect();
+        let anything: Demand = Arc::new(|_| Ok(()));
+        return sharded::open(&urls, limits(), &anything).unwrap();
     }
     Arc::new(SqliteStore::open(Path::new(address), limits(), Synchronous::Normal).unwrap())
 }

@@ -10,8 +10,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 
-use beagle::store::JobId;
-
 use crate::GUARD;
 use crate::child::{MARK, OPEN, ORDERS, Orders};
 
@@ -19,8 +17,8 @@ use crate::child::{MARK, OPEN, ORDERS, Orders};
 pub(crate) struct Server {
     /// Where it listens.
     pub(crate) addr: SocketAddr,
-    /// The jobs that were in its store when it opened it.
-    pub(crate) found: Vec<JobId>,
+    /// What it told before it listened.
+    pub(crate) told: Vec<String>,
     process: Child,
     lines: Receiver<String>,
 }
@@ -49,19 +47,18 @@ impl Server {
         });
         let mut server = Self {
             addr: ([0, 0, 0, 0], 0).into(),
-            found: Vec::new(),
+            told: Vec::new(),
             process,
             lines,
         };
         loop {
             let line = server.line();
-            match line.split_once(' ') {
-                Some(("job", id)) => server.found.push(id.parse().unwrap()),
-                Some(("ready", addr)) => {
+            match line.strip_prefix("ready ") {
+                Some(addr) => {
                     server.addr = addr.parse().unwrap();
                     return server;
                 }
-                _ => panic!("the server says '{line}'"),
+                None => server.told.push(line),
             }
         }
     }
@@ -78,6 +75,11 @@ impl Server {
         stdin.write_all(format!("{OPEN}\n").as_bytes()).unwrap();
     }
 
+    /// Its number among the system's processes.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// SIGSTOP.
     pub(crate) fn stop(&self) {
         self.signal("-STOP");
@@ -88,24 +90,16 @@ impl Server {
         self.signal("-CONT");
     }
 
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
     /// SIGKILL, and waits until it is gone.
     #[track_caller]
-    pub(crate) fn kill(mut self) {
+    pub(crate) fn kill(&mut self) {
         self.process.kill().unwrap();
         assert_eq!(self.ended().signal(), Some(9));
-    }
-
-    /// Waits until it has killed itself.
-    #[track_caller]
-    pub(crate) fn wait_for_its_death(mut self) {
-        assert_eq!(self.ended().signal(), Some(9));
-    }
-
-    /// SIGTERM, and waits for an end in order.
-    #[track_caller]
-    pub(crate) fn finish(mut self) {
-        self.signal("-TERM");
-        assert_eq!(self.ended().code(), Some(0), "exit status after SIGTERM");
     }
 
     #[track_caller]
@@ -114,8 +108,9 @@ impl Server {
         line.unwrap_or_else(|error| panic!("the server says nothing: {error}"))
     }
 
+    /// Waits until it has ended.
     #[track_caller]
-    fn ended(&mut self) -> ExitStatus {
+    pub(crate) fn ended(&mut self) -> ExitStatus {
         loop {
             match self.lines.recv_timeout(GUARD) {
                 Ok(_) => {}
@@ -127,7 +122,7 @@ impl Server {
     }
 
     fn signal(&self, signal: &str) {
-        let pid = self.process.id().to_string();
+        let pid = self.pid().to_string();
         let status = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(status.success());
     }

@@ -14,6 +14,8 @@ use model_import::profile::{Filter, Fit, Geometry};
 const CLASSES: usize = 256;
 /// Side of its input in pixels.
 const SIDE: u32 = 2;
+/// Bytes of an image.
+pub(crate) const BYTES: usize = (SIDE * SIDE * 3) as usize;
 
 /// What the model does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +89,7 @@ impl Model for Fake {
     fn probabilities(&mut self, lane: usize, pixels: Vec<u8>) -> Result<Vec<f32>, String> {
         assert!(lane < 2);
         let images: Vec<(u8, u8)> = pixels
-            .chunks((SIDE * SIDE * 3) as usize)
+            .chunks(BYTES)
             .map(|image| (image[0], image[1]))
             .collect();
         let classes = images.iter().map(|(class, _)| *class).collect();

@@ -42,22 +42,17 @@ macro_rules! every_store {
         $crate::contract::rules! { $lab:
             admission::an_accepted_job_is_queued_with_everything_it_was_offered_with,
             admission::a_full_queue_refuses_and_says_so,
-            admission::a_queue_full_of_bytes_refuses_and_says_so,
             admission::claimed_and_running_jobs_count_and_ended_ones_make_room,
             admission::the_same_job_offered_twice_is_one_job,
             admission::the_same_job_offered_twice_is_accepted_by_a_full_queue_too,
             admission::a_job_offered_again_after_its_end_stays_ended,
             admission::a_refused_job_leaves_no_trace_and_may_come_again,
-            admission::a_known_key_names_the_first_job_even_when_full,
             admission::a_known_key_for_another_request_is_refused,
             admission::a_job_with_a_key_offered_twice_is_accepted_twice,
-            admission::a_refused_job_does_not_take_its_key,
             admission::a_key_is_free_again_after_its_time,
             admission::many_callers_with_one_key_get_one_job,
             admission::many_callers_do_not_pass_the_bound,
             claiming::a_claim_gives_everything_that_the_job_was_offered_with,
-            claiming::jobs_come_by_priority_and_then_in_the_order_of_arrival,
-            claiming::a_claim_takes_no_more_than_there_is_room,
             claiming::a_claim_takes_what_there_is_without_waiting_for_more,
             claiming::a_claim_waits_for_a_job,
             claiming::every_waiting_claim_is_woken_by_its_job,
@@ -72,7 +67,6 @@ macro_rules! every_store {
             leases::the_fence_grows_with_every_claim,
             leases::a_heartbeat_keeps_its_lease_and_no_other,
             leases::a_heartbeat_does_not_bring_a_lost_lease_back,
-            leases::a_released_job_comes_again_in_its_place_without_charge,
             leases::a_release_under_an_old_lease_changes_nothing,
             leases::a_started_job_is_not_released,
             leases::a_job_that_lost_its_lease_wakes_a_waiting_claim,
@@ -81,8 +75,6 @@ macro_rules! every_store {
             attempts::a_start_repeated_under_its_lease_is_charged_once,
             attempts::a_cancelled_job_does_not_start,
             attempts::an_expired_job_does_not_start,
-            attempts::a_failed_job_comes_again_before_younger_ones,
-            attempts::a_failed_job_does_not_pass_a_higher_priority,
             attempts::the_last_failure_makes_a_dead_letter_with_its_reason,
             attempts::a_job_whose_runners_die_becomes_a_dead_letter,
             attempts::a_job_that_was_claimed_and_never_started_is_not_charged,
@@ -90,10 +82,8 @@ macro_rules! every_store {
             attempts::a_failure_of_a_cancelled_job_is_stale,
             attempts::a_failure_under_a_full_queue_is_recorded,
             attempts::a_dead_letter_that_is_retried_starts_anew,
-            attempts::a_retry_is_refused_by_a_full_queue,
             attempts::only_dead_letters_are_retried,
             endings::the_first_result_wins,
-            endings::a_result_is_recorded_by_a_full_queue,
             endings::results_are_answered_in_the_order_given,
             endings::a_queued_job_is_cancelled,
             endings::a_claimed_job_is_cancelled,
@@ -103,27 +93,56 @@ macro_rules! every_store {
             endings::a_running_job_does_not_expire,
             endings::a_failed_job_whose_deadline_has_passed_expires,
             endings::a_claimed_job_that_was_not_started_expires,
-            endings::a_claim_expires_what_it_passes_over,
             endings::every_end_is_told,
             endings::an_end_is_told_once,
             keeping::an_outcome_is_forgotten_after_its_time,
             keeping::an_outcome_with_a_key_lives_as_long_as_the_key,
-            keeping::the_oldest_outcome_goes_when_there_are_too_many,
-            keeping::the_oldest_dead_letter_goes_when_there_are_too_many,
-            keeping::dead_letters_do_not_count_as_outcomes,
-            keeping::dead_letters_take_no_room_in_the_queue,
             keeping::a_purge_forgets_one_state_alone,
             keeping::a_purge_leaves_what_is_queued_or_running,
             keeping::a_purged_key_is_free,
             looking::an_empty_queue_has_nothing_to_show,
             looking::stats_count_every_state,
-            looking::stats_know_the_oldest_arrival,
-            looking::a_list_is_by_state_oldest_first_and_bounded,
             looking::a_list_has_no_results,
             looking::a_healthy_store_has_no_danger,
             looking::a_store_says_where_it_is_and_what_it_promises,
             reopening::a_closed_store_refuses_everything,
             reopening::a_close_ends_waiting_claims,
+        }
+    };
+}
+
+/// What a store promises beside that keeps all jobs in one place: an order among all of them, and
+/// bounds to the last job and byte.
+macro_rules! one_place_store {
+    ($lab:ty) => {
+        $crate::contract::rules! { $lab:
+            admission::a_queue_full_of_bytes_refuses_and_says_so,
+            admission::a_known_key_names_the_first_job_even_when_full,
+            admission::a_refused_job_does_not_take_its_key,
+            claiming::jobs_come_by_priority_and_then_in_the_order_of_arrival,
+            claiming::lower_priorities_have_their_share,
+            claiming::a_claim_takes_no_more_than_there_is_room,
+            leases::a_released_job_comes_again_in_its_place_without_charge,
+            attempts::a_failed_job_comes_again_before_younger_ones,
+            attempts::a_failed_job_does_not_pass_a_higher_priority,
+            attempts::a_retry_is_refused_by_a_full_queue,
+            endings::a_result_is_recorded_by_a_full_queue,
+            endings::a_claim_expires_what_it_passes_over,
+            keeping::the_oldest_outcome_goes_when_there_are_too_many,
+            keeping::the_oldest_dead_letter_goes_when_there_are_too_many,
+            keeping::dead_letters_do_not_count_as_outcomes,
+            keeping::dead_letters_take_no_room_in_the_queue,
+            looking::stats_know_the_oldest_arrival,
+            looking::a_list_is_by_state_oldest_first_and_bounded,
+        }
+    };
+}
+
+/// The same, where jobs outlive the store's value.
+macro_rules! durable_one_place_store {
+    ($lab:ty) => {
+        $crate::contract::rules! { $lab:
+            reopening::a_job_with_more_attempts_than_it_may_have_is_a_dead_letter_at_its_turn,
         }
     };
 }
@@ -140,9 +159,8 @@ macro_rules! durable_store {
             reopening::keys_are_there_again,
             reopening::bounds_count_what_was_there,
             reopening::fences_go_on_growing,
-            reopening::a_job_with_more_attempts_than_it_may_have_is_a_dead_letter_at_its_turn,
         }
     };
 }
 
-pub(crate) use {durable_store, every_store, rules};
+pub(crate) use {durable_one_place_store, durable_store, every_store, one_place_store, rules};

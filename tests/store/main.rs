@@ -1,7 +1,8 @@
 //! Every job store against one contract, and what only some of them promise.
 //!
 //! A store joins with a module that holds its [`contract::Lab`] and one or two lines:
-//! `every_store!(ItsLab);`, and `durable_store!(ItsLab);` if jobs outlive the store's value.
+//! `every_store!(ItsLab);`, `durable_store!(ItsLab);` if jobs outlive the store's value, and
+//! `one_place_store!(ItsLab);` unless it is made of several.
 
 #![cfg(unix)]
 #![expect(
@@ -15,6 +16,7 @@ mod memory;
 mod sqlite;
 mod redis;
 mod redis_server;
+mod sharded;
 mod agreement;
 mod crash;
 mod child;

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use beagle::store::memory::MemoryStore;
 use beagle::store::{JobStore, StoreLimits};
 
-use crate::contract::{Lab, every_store};
+use crate::contract::{Lab, every_store, one_place_store};
 
 every_store!(MemoryLab);
+one_place_store!(MemoryLab);
 
 /// Makes stores in memory; each is a queue of its own.
 struct MemoryLab;

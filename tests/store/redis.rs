@@ -3,10 +3,13 @@
 //!
 //! Each store value stands for a process: it has a consumer, a thread and connections of its own.
 
+mod cluster;
 mod faults;
 mod memory_use;
 mod opening;
+mod sentinel;
 mod sharing;
+mod tls;
 
 use std::sync::Arc;
 
@@ -14,11 +17,14 @@ use async_trait::async_trait;
 use beagle::store::redis::RedisStore;
 use beagle::store::{JobStore, StoreLimits};
 
-use crate::contract::{Lab, durable_store, every_store};
+use crate::contract::{Lab, durable_one_place_store, durable_store, every_store, one_place_store};
+use crate::fixture::soon;
 use crate::redis_server::RedisServer;
 
 every_store!(RedisLab);
+one_place_store!(RedisLab);
 durable_store!(RedisLab);
+durable_one_place_store!(RedisLab);
 
 /// A Redis for each test.
 struct RedisLab {
@@ -43,4 +49,14 @@ impl Lab for RedisLab {
 /// A process' store in this Redis.
 fn open(server: &RedisServer, limits: StoreLimits) -> RedisStore {
     RedisStore::open(&server.url(), limits).unwrap()
+}
+
+/// Waits until the store makes its calls.
+async fn usable(store: &RedisStore) {
+    soon(async {
+        while store.places().iter().any(|place| place.trouble.is_some()) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }

@@ -1,7 +1,8 @@
 //! A Redis of a test's own, to be killed, stopped and started again.
 //!
-//! Needs `redis-server` on the path. Must not know: stores.
+//! Needs `redis-server` on the path, or `BEAGLE_REDIS_SERVER` names another (say, Valkey's). Must not know: stores.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -29,11 +30,15 @@ impl RedisServer {
 
     /// Starts one with more options, each a name and a value: `["--maxmemory", "10mb"]`.
     pub(crate) fn start_with(options: &[&str]) -> Self {
+        Self::start_as(|| options.iter().map(|option| option.to_string()).collect())
+    }
+
+    /// The same with options that are made anew for each attempt, because they name ports.
+    pub(crate) fn start_as(options: impl Fn() -> Vec<String>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let options: Vec<String> = options.iter().map(|option| option.to_string()).collect();
         for _ in 0..100 {
-            let port = free_port();
-            // Another test may have taken the port in between.
+            let (port, options) = (free_port(), options());
+            // Another test may have taken a port in between.
             if let Some(child) = launch(port, &folder, &options) {
                 return Self {
                     port,
@@ -43,12 +48,17 @@ impl RedisServer {
                 };
             }
         }
-        panic!("redis-server does not start, with options {options:?}");
+        panic!("redis-server does not start, with options {:?}", options());
     }
 
     /// Where it is.
     pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        format!("redis://127.0.0.1:{}/", self.port())
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// A connection of the test's own, to look behind the store.
@@ -105,7 +115,7 @@ impl Drop for RedisServer {
 }
 
 fn launch(port: u16, folder: &TempDir, options: &[String]) -> Option<Child> {
-    let mut child = Command::new("redis-server")
+    let mut child = Command::new(program())
         .args([
             "--port",
             &port.to_string(),
@@ -132,7 +142,13 @@ fn launch(port: u16, folder: &TempDir, options: &[String]) -> Option<Child> {
     Some(child)
 }
 
-fn free_port() -> u16 {
+/// The program of the path, or the one that is named.
+pub(crate) fn program() -> OsString {
+    std::env::var_os("BEAGLE_REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
+}
+
+/// A port that nobody has yet.
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let span = PORTS.end - PORTS.start;
     // Test processes that run at the same time begin at different places.

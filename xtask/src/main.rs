@@ -50,7 +50,10 @@ fn main() -> ExitCode {
 }
 
 fn test(steps: &mut Steps) {
-    if !steps.require("packages", packages::install(&["npm", "redis-server"])) {
+    if !steps.require(
+        "packages",
+        packages::install(&["npm", "redis-server", "nginx"]),
+    ) {
         return;
     }
     steps.cargo("format", &["fmt", "--all", "--check"]);

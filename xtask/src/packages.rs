@@ -5,8 +5,9 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 /// Programs and the Debian packages that bring them.
-const PACKAGES: [(&str, &str); 3] = [
+const PACKAGES: [(&str, &str); 4] = [
     ("npm", "npm"),
+    ("nginx", "nginx-light"),
     ("redis-server", "redis-server"),
     ("vulkaninfo", "vulkan-tools mesa-vulkan-drivers"),
 ];

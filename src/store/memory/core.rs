@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
 
 use super::record::Record;
-use crate::store::rules::{admit, died_each_time, keep_until};
+use crate::store::rules::{admit, died_each_time, keep_until, turns};
 use crate::store::{
     Claimed, Completed, Completion, Enqueued, Failed, Failure, Idempotency, JobId, JobState,
     JobView, Lease, NewJob, Priority, Start, Stats, StoreError, StoreLimits, Tended, UnixMillis,
@@ -28,6 +28,8 @@ pub(super) struct Core {
     outcomes: BTreeMap<(UnixMillis, u64), JobId>,
     keys: HashMap<String, JobId>,
     next: u64,
+    /// Jobs claimed so far.
+    claimed: u64,
     /// Jobs that ended since somebody asked.
     ended: Vec<JobId>,
 }
@@ -46,6 +48,7 @@ impl Core {
             outcomes: BTreeMap::new(),
             keys: HashMap::new(),
             next: 0,
+            claimed: 0,
             ended: Vec::new(),
         }
     }
@@ -101,22 +104,33 @@ impl Core {
 
     pub(super) fn claim(&mut self, room: usize, now: UnixMillis) -> Vec<Claimed> {
         let mut claimed = Vec::new();
-        while claimed.len() < room {
-            let Some((_, id)) = self.ready.pop_first() else {
-                break;
-            };
-            let Some(record) = self.jobs.get_mut(&id) else {
-                continue;
-            };
-            if record.attempts >= self.limits.max_attempts {
-                self.bury(id, None, now);
-            } else if record.job.deadline <= now {
-                self.end(id, JobState::Expired, now);
-            } else {
-                claimed.push(record.claim(now.after(self.limits.lease)));
+        for (priority, share) in turns(self.claimed, room) {
+            let most = room.min(claimed.len() + share);
+            while claimed.len() < most
+                && let Some(id) = self.pop_ready(priority)
+            {
+                let Some(record) = self.jobs.get_mut(&id) else {
+                    continue;
+                };
+                if record.attempts >= self.limits.max_attempts {
+                    self.bury(id, None, now);
+                } else if record.job.deadline <= now {
+                    self.end(id, JobState::Expired, now);
+                } else {
+                    claimed.push(record.claim(now.after(self.limits.lease)));
+                }
             }
         }
+        self.claimed += claimed.len() as u64;
+        claimed.sort_by_key(|job| job.priority);
         claimed
+    }
+
+    /// Takes the first job of a priority that is ready.
+    fn pop_ready(&mut self, priority: Priority) -> Option<JobId> {
+        let mut of_priority = self.ready.range((priority, 0)..=(priority, u64::MAX));
+        let first = *of_priority.next()?.0;
+        self.ready.remove(&first)
     }
 
     pub(super) fn start(&mut self, lease: &Lease, now: UnixMillis) -> Start {

@@ -10,7 +10,7 @@ use super::connection::Link;
 use super::keys;
 use super::reply;
 use super::scripts::Scripts;
-use crate::store::{JobId, NewJob, StoreError, StoreLimits, UnixMillis};
+use crate::store::{Idempotency, JobId, NewJob, StoreError, StoreLimits, UnixMillis};
 
 /// How long pixels may be on their way, in seconds.
 const UPLOAD: u32 = 60;
@@ -53,6 +53,25 @@ pub(super) async fn offer(
         }),
         what => Err(full(limits, what, &detail)),
     }
+}
+
+/// The job that has a key.
+pub(super) async fn keyed(link: &Link, named: &Idempotency) -> Result<Option<JobId>, StoreError> {
+    let mut line = link.line().await?;
+    let mut command = redis::cmd("GET");
+    command.arg(keys::idempotency(&named.key));
+    let known: Result<Option<String>, _> = command.query_async(&mut line.connection).await;
+    let Some(known) = known.map_err(|error| line.lost(&error))? else {
+        return Ok(None);
+    };
+    let (job, fingerprint) = known
+        .split_once(' ')
+        .ok_or_else(|| reply::damaged(&known))?;
+    let job = reply::job_id(job)?;
+    if fingerprint != named.fingerprint {
+        return Err(StoreError::KeyReused { job });
+    }
+    Ok(Some(job))
 }
 
 /// See [`JobStore::retry`](crate::store::JobStore::retry).

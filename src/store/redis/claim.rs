@@ -31,7 +31,7 @@ use crate::store::recent::Recent;
 use crate::store::{Claimed, StoreError};
 
 /// Longest wait without a look at the queue.
-const LOOK: Duration = Duration::from_secs(1);
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
 
 /// Most jobs in one claim; a script that takes more would keep the others waiting.
 const MOST: usize = 1_000;
@@ -53,24 +53,30 @@ pub(super) struct Claimer<'a> {
 impl Claimer<'_> {
     /// See [`JobStore::claim`](crate::store::JobStore::claim).
     pub(super) async fn claim(&self, room: usize) -> Result<Vec<Claimed>, StoreError> {
-        let room = room.clamp(1, MOST);
         loop {
             // Before the look: what rings after it is not missed.
             let mut bell = self.bell.subscribe();
-            let claim = self.claims.begin();
-            let call = self.scripts.call(&self.scripts.claim);
-            let call = call.arg(self.consumer).arg(room).arg(claim.name);
-            let (more, rows): (u8, Vec<Row>) = call.run(self.link).await?;
-            let claimed = self.with_pixels(rows).await?;
-            claim.arrived();
+            let (claimed, more) = self.take(room).await?;
             if !claimed.is_empty() {
                 return Ok(claimed);
             }
-            if more == 0 {
+            if !more {
                 // Both ends of the wait are the same: look again.
                 let _ = timeout(LOOK, bell.changed()).await;
             }
         }
+    }
+
+    /// Takes what there is, and whether there may be more than was looked at.
+    pub(super) async fn take(&self, room: usize) -> Result<(Vec<Claimed>, bool), StoreError> {
+        let claim = self.claims.begin();
+        let call = self.scripts.call(&self.scripts.claim);
+        let room = room.clamp(1, MOST);
+        let call = call.arg(self.consumer).arg(room).arg(claim.name);
+        let (more, rows): (u8, Vec<Row>) = call.run(self.link).await?;
+        let claimed = self.with_pixels(rows).await?;
+        claim.arrived();
+        Ok((claimed, more != 0))
     }
 
     async fn with_pixels(&self, rows: Vec<Row>) -> Result<Vec<Claimed>, StoreError> {
@@ -89,7 +95,10 @@ impl Claimer<'_> {
         for some in absent.chunks(FETCH) {
             self.fetch(some, &mut claimed).await?;
         }
-        Ok(claimed.into_iter().flatten().collect())
+        let mut claimed: Vec<Claimed> = claimed.into_iter().flatten().collect();
+        // The script gives the shares of the lower priorities first.
+        claimed.sort_by_key(|job| job.priority);
+        Ok(claimed)
     }
 
     fn take_recent(&self, job: &Claimed) -> Option<Bytes> {

@@ -7,41 +7,47 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, ProtocolVersion,
-    PushInfo, PushKind, RedisError,
-};
+use redis::{ErrorKind, PushInfo, PushKind, RedisError};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::address::{ANSWER, Server};
 use crate::store::StoreError;
 
-/// Longest time to connect and sign in.
-const CONNECT: Duration = Duration::from_secs(1);
-/// Longest time for an answer. No blocking command runs on any of these connections.
-const ANSWER: Duration = Duration::from_secs(2);
 /// A connection that lasted this long was a good one.
 const GOOD: Duration = Duration::from_secs(1);
 
-/// The place of a Redis and the way there.
-#[derive(Clone)]
-pub(super) struct Server {
-    client: Client,
-    /// Without secrets: `127.0.0.1:6379/0`.
-    pub(super) place: String,
-}
+const CLOSED: &str = "it was closed";
+const UNCONNECTED: &str = "no connection yet";
+const UNSEEN: &str = "it answers, and is being looked at";
 
 /// The shared connection, as it stands.
 #[derive(Clone)]
 pub(super) struct Link {
     state: watch::Receiver<State>,
     broken: mpsc::Sender<u64>,
+    /// Whether Redis may be elsewhere by now.
+    moves: bool,
+    /// `None` for who finds out whether this Redis can be used.
+    welcome: Option<watch::Receiver<Welcome>>,
+}
+
+/// Whether a Redis can be used, by what was found when it first answered.
+#[derive(Clone)]
+pub(super) enum Welcome {
+    /// It has not answered yet.
+    NotYet,
+    /// Yes; what an accepted job survives.
+    Yes(String),
+    /// No, and why; it is asked again.
+    No(StoreError),
 }
 
 /// A connection for one call.
 pub(super) struct Line {
     pub(super) connection: MultiplexedConnection,
     number: u64,
+    moves: bool,
     broken: mpsc::Sender<u64>,
 }
 
@@ -62,64 +68,28 @@ pub(super) struct Keeper {
 enum State {
     Connecting,
     Up(u64, MultiplexedConnection),
-    Down(String),
+    Down(Down),
     Closed,
 }
 
+/// Why there is no connection.
+#[derive(Clone)]
+struct Down {
+    reason: String,
+    /// Whether Redis itself said no to the user or password.
+    refused: bool,
+}
+
 impl Server {
-    /// Reads `redis://`, `rediss://`, `redis+unix://` and `unix://` addresses.
-    pub(super) fn parse(url: &str) -> Result<Self, StoreError> {
-        // The text of the crate's error has no part of the address, which may hold a password.
-        let wrong = |error: RedisError| {
-            StoreError::Unusable(format!(
-                "the address of Redis is wrong ({error}): give it as \
-                 redis://[user:password@]host[:port][/db] or unix:///path"
-            ))
-        };
-        let info = url.into_connection_info().map_err(wrong)?;
-        // With this protocol the library says at once when a connection breaks.
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3);
-        let place = match info.addr() {
-            ConnectionAddr::Unix(path) => format!("{} db {}", path.display(), settings.db()),
-            ConnectionAddr::TcpTls { host, port, .. } => {
-                // Whether another part of the program has chosen one does not matter.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                format!("{host}:{port}/{} (TLS)", settings.db())
-            }
-            addr => format!("{addr}/{}", settings.db()),
-        };
-        let client = Client::open(info.set_redis_settings(settings)).map_err(wrong)?;
-        Ok(Self { client, place })
-    }
-
-    /// A new connection, and what Redis says on it unasked.
-    pub(super) async fn connect(
-        &self,
-    ) -> Result<(MultiplexedConnection, mpsc::UnboundedReceiver<PushInfo>), RedisError> {
-        let (tell, told) = mpsc::unbounded_channel();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(ANSWER))
-            .set_push_sender(tell);
-        let connecting = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        match timeout(CONNECT, connecting).await {
-            Ok(connected) => connected.map(|connection| (connection, told)),
-            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-        }
-    }
-
     /// The link to it and the keeper that must run.
-    pub(super) fn link(&self) -> (Link, Keeper) {
+    pub(super) fn link(&self, welcome: watch::Receiver<Welcome>) -> (Link, Keeper) {
         let (state, seen) = watch::channel(State::Connecting);
         let (tell, broken) = mpsc::channel(16);
         let link = Link {
             state: seen,
             broken: tell,
+            moves: self.moves(),
+            welcome: Some(welcome),
         };
         let keeper = Keeper {
             server: self.clone(),
@@ -133,22 +103,65 @@ impl Server {
 impl Link {
     /// The connection for a call.
     pub(super) async fn line(&self) -> Result<Line, StoreError> {
+        if let Some(Welcome::No(error)) = self.welcomed() {
+            return Err(error);
+        }
+        let line = self.connected().await?;
+        match self.welcomed() {
+            Some(Welcome::NotYet) => Err(StoreError::Unavailable(UNSEEN.to_owned())),
+            _ => Ok(line),
+        }
+    }
+
+    /// The same, for who finds out whether this Redis can be used.
+    pub(super) fn unwelcomed(&self) -> Self {
+        Self {
+            welcome: None,
+            ..self.clone()
+        }
+    }
+
+    /// Why a call would be refused now; nothing if it would be made.
+    pub(super) fn trouble(&self) -> Option<String> {
+        match (&*self.state.borrow(), self.welcomed()) {
+            (State::Closed, _) => Some(CLOSED.to_owned()),
+            (State::Down(down), _) => Some(down.reason.clone()),
+            (State::Connecting, _) => Some(UNCONNECTED.to_owned()),
+            (State::Up(..), Some(Welcome::NotYet)) => Some(UNSEEN.to_owned()),
+            (State::Up(..), Some(Welcome::No(error))) => Some(error.to_string()),
+            (State::Up(..), _) => None,
+        }
+    }
+
+    /// Whether Redis refused the user or password.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Down(down) if down.refused)
+    }
+
+    fn welcomed(&self) -> Option<Welcome> {
+        self.welcome
+            .as_ref()
+            .map(|welcome| welcome.borrow().clone())
+    }
+
+    async fn connected(&self) -> Result<Line, StoreError> {
         let mut state = self.state.clone();
         let settled = state.wait_for(|state| !matches!(state, State::Connecting));
         let settled = match timeout(ANSWER, settled).await {
             Ok(Ok(state)) => (*state).clone(),
             Ok(Err(_)) => State::Closed,
-            Err(_) => State::Down("no connection yet".to_owned()),
+            Err(_) => State::Connecting,
         };
         match settled {
             State::Up(number, connection) => Ok(Line {
                 connection,
                 number,
+                moves: self.moves,
                 broken: self.broken.clone(),
             }),
-            State::Closed => Err(StoreError::Unavailable("it was closed".to_owned())),
-            State::Down(reason) => Err(StoreError::Unavailable(reason)),
-            State::Connecting => Err(StoreError::Unavailable("no connection yet".to_owned())),
+            State::Closed => Err(StoreError::Unavailable(CLOSED.to_owned())),
+            State::Down(down) => Err(StoreError::Unavailable(down.reason)),
+            State::Connecting => Err(StoreError::Unavailable(UNCONNECTED.to_owned())),
         }
     }
 
@@ -163,7 +176,9 @@ impl Link {
 impl Line {
     /// What a failed call means, and has the connection renewed if it is that.
     pub(super) fn lost(&self, error: &RedisError) -> StoreError {
-        if error.is_timeout() || error.is_unrecoverable_error() {
+        let moved =
+            self.moves && matches!(code(error).as_deref(), Some("READONLY" | "MOVED" | "ASK"));
+        if moved || error.is_timeout() || error.is_unrecoverable_error() {
             // If nobody takes it, the keeper has enough to do already.
             let _ = self.broken.try_send(self.number);
         }
@@ -192,7 +207,10 @@ impl Keeper {
                     }
                 }
                 Err(error) => {
-                    self.state.send_replace(State::Down(reason(&error)));
+                    self.state.send_replace(State::Down(Down {
+                        reason: reason(&error),
+                        refused: is_refusal(&error),
+                    }));
                     sleep(backoff.next()).await;
                 }
             }
@@ -247,21 +265,28 @@ pub(super) fn unavailable(error: &RedisError) -> StoreError {
     StoreError::Unavailable(reason(error))
 }
 
-fn reason(error: &RedisError) -> String {
-    // A transaction's error is that of the first command that failed.
+/// The code of what Redis said; of a transaction, of the first command that failed.
+fn code(error: &RedisError) -> Option<String> {
     let first = error.clone().into_server_errors();
     let first = first.as_deref().and_then(<[_]>::first);
-    let plain = match first.map(|(_, error)| error.code()) {
+    first.map(|(_, error)| error.code().to_owned())
+}
+
+fn is_refusal(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::AuthenticationFailed
+        || matches!(code(error).as_deref(), Some("NOAUTH" | "WRONGPASS"))
+}
+
+fn reason(error: &RedisError) -> String {
+    let plain = match code(error).as_deref() {
         Some("OOM") => "Redis is at its maxmemory: free some, or raise it above the queue's bytes",
         Some("LOADING") => "Redis is still loading its data",
         Some("BUSY") => "Redis is busy with another client's script",
         Some("READONLY") => "this Redis is a replica: give the address of the primary",
+        Some("MOVED" | "ASK") => "the queue has moved to another node of the cluster",
         Some("MISCONF") => "Redis cannot write to its disk and refuses changes: look at its log",
-        Some("NOAUTH" | "WRONGPASS") => "Redis refused the user or password",
+        _ if is_refusal(error) => "Redis refused the user or password",
         Some("NOPERM") => "the user of Redis may not run a command that is needed",
-        _ if error.kind() == ErrorKind::AuthenticationFailed => {
-            "Redis refused the user or password"
-        }
         _ if error.is_timeout() => "Redis did not answer in time",
         _ if error.is_connection_refusal() => "nothing listens at the address of Redis",
         _ => return format!("Redis: {error}"),

@@ -94,7 +94,8 @@ impl Facts {
         self.config.as_ref()?.get(name).map(String::as_str)
     }
 
-    fn findings(&self, limits: &StoreLimits) -> Vec<Finding> {
+    /// What is found, job counts left out.
+    pub(super) fn findings(&self, limits: &StoreLimits) -> Vec<Finding> {
         let mut all = vec![self.of_version(), self.of_role()];
         if self.config.is_some() {
             all.extend([

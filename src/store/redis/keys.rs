@@ -20,7 +20,7 @@
 //! | `{beagle:0}:seq` | counter | number of the last arrival |
 //! | `{beagle:0}:alive:<consumer>` | string, lives 5 s | says that a process lives |
 //! | `{beagle:0}:closed:<consumer>` | string, lives 60 s | says that a process has closed: calls it still had on their way do nothing |
-//! | `{beagle:0}:meta` | hash | `schema`, and `run`, `since`: the run of Redis that was last seen and from when |
+//! | `{beagle:0}:meta` | hash | `schema`, and `run`, `since`: the run of Redis that was last seen and from when; `claimed`: jobs claimed so far |
 //! | `{beagle:0}:ended` | channel | names of jobs as they end |
 //! | `{beagle:0}:work` | channel | an empty message when there may be work to claim |
 //!
@@ -58,6 +58,11 @@ pub(super) fn job(id: JobId) -> String {
 /// The pixels of a job.
 pub(super) fn pixels(id: JobId) -> String {
     format!("{PREFIX}p:{id}")
+}
+
+/// The job that has an idempotency key.
+pub(super) fn idempotency(key: &str) -> String {
+    format!("{PREFIX}i:{key}")
 }
 
 /// A place for pixels on their way, new each time: they must not touch those of a job that is

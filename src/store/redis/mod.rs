@@ -1,10 +1,10 @@
 //! The store in Redis: many processes, on as many machines, share one queue.
 //!
-//! In the order of the flow: `connection` is the way there, `keys` what is kept, `scripts`
+//! In the order of the flow: `address` says where it is, `connection` is the way there, `keys` what is kept, `scripts`
 //! how it changes (one Lua script for each transition), `accept` how jobs come in, `claim` how
 //! they are taken, `reclaim` how they come back, `look` what is seen of them, `reply` how it
-//! is read; `presence` and `news` run in a thread of the store's own; `doctor` looks at
-//! Redis itself.
+//! is read; `greeting`, `presence` and `news` run in a thread of the store's own; `doctor` looks
+//! at Redis itself.
 //!
 //! A job is in the stream of its priority from its arrival to its end, pending there while
 //! somebody holds it. Who holds it, and since which claim, is in its hash; the hash decides,
@@ -13,6 +13,7 @@
 //! Needs Redis 7.0 or Valkey, one primary. Must not know: actors, HTTP, tickets, what pixels and
 //! results mean.
 
+mod address;
 mod connection;
 mod keys;
 mod scripts;
@@ -21,6 +22,7 @@ mod accept;
 mod claim;
 mod reclaim;
 mod look;
+mod greeting;
 mod presence;
 mod news;
 mod doctor;
@@ -33,18 +35,21 @@ use tokio::sync::{broadcast, watch};
 
 use super::recent::Recent;
 use super::{
-    Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding, JobId,
-    JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError, StoreLimits, Tended,
-    UnixMillis,
+    Claimed, Completed, Completion, Demand, Description, Enqueued, Failed, Failure, Finding,
+    Idempotency, JobId, JobState, JobStore, JobView, Lease, NewJob, Place, Start, Stats,
+    StoreError, StoreLimits, Tended, UnixMillis,
 };
 use accept::Accepted;
+pub(super) use address::Server;
 use claim::Claimer;
-use connection::{Link, Server};
+pub(super) use claim::LOOK;
+use connection::{Link, Welcome};
+use greeting::Greeter;
 use news::News;
 use presence::{Claims, Thread, Work};
 use scripts::{Call, Scripts};
 
-/// Longest time that [`RedisStore::open`] waits.
+/// Longest time that opening waits for a first answer.
 const OPEN: Duration = Duration::from_secs(5);
 
 /// Bytes of pixels that this process need not read back.
@@ -65,46 +70,103 @@ pub struct RedisStore {
     recent: Mutex<Recent>,
     bell: watch::Sender<()>,
     ended: broadcast::Sender<JobId>,
-    description: Description,
+    place: String,
+    caveat: Option<&'static str>,
+    welcome: watch::Receiver<Welcome>,
     thread: Mutex<Option<Thread>>,
+}
+
+/// What several stores of one process share: they are heard as one.
+#[derive(Clone)]
+pub(super) struct Ears {
+    /// Rung when there may be work in any of them, or when one can be used again.
+    pub(super) bell: watch::Sender<()>,
+    /// Names of jobs that ended in any of them.
+    pub(super) ended: broadcast::Sender<JobId>,
+}
+
+impl Default for Ears {
+    fn default() -> Self {
+        Self {
+            bell: watch::channel(()).0,
+            ended: broadcast::channel(ENDED).0,
+        }
+    }
 }
 
 impl RedisStore {
     /// Opens the queue at an address: `redis://`, `rediss://`, `redis+unix://` or `unix://`, with
-    /// user, password and database as usual.
+    /// user, password and database as usual; or `redis+sentinel://` with the sentinels and the
+    /// name of the primary, or `redis+cluster://` with some of the nodes.
     ///
-    /// Blocks until Redis has answered, at most 5 s; needs no runtime, starts a thread.
+    /// Blocks until Redis has answered or is known not to, at most 5 s; needs no runtime, starts
+    /// a thread. A Redis that is down does not hinder: calls are refused until it answers.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if it cannot be reached or refuses; [`StoreError::Unusable`]
-    /// for a wrong address, a Redis that is too old, or data of another version of Beagle.
+    /// [`StoreError::Unavailable`] if Redis refuses the user or password;
+    /// [`StoreError::Unusable`] for a wrong address, a Redis that is too old, or data of another
+    /// version of Beagle.
     pub fn open(url: &str, limits: StoreLimits) -> Result<Self, StoreError> {
-        let server = Server::parse(url)?;
-        let (link, keeper) = server.link();
-        let (bulk, bulk_keeper) = server.link();
+        Self::open_on(url, limits, Arc::new(|_| Ok(())))
+    }
+
+    /// The same on a condition: a Redis that does not meet the demand is refused as
+    /// [`StoreError::Unusable`], whenever it first answers.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_on(url: &str, limits: StoreLimits, demand: Demand) -> Result<Self, StoreError> {
+        Self::open_among(Server::parse(url)?, limits, demand, Ears::default())
+    }
+
+    /// The same as one of several.
+    pub(super) fn open_among(
+        server: Server,
+        limits: StoreLimits,
+        demand: Demand,
+        ears: Ears,
+    ) -> Result<Self, StoreError> {
+        let (welcome, welcomed) = watch::channel(Welcome::NotYet);
+        let (heard, hears) = watch::channel(false);
+        let (link, keeper) = server.link(welcomed.clone());
+        let (bulk, bulk_keeper) = server.link(welcomed.clone());
         let scripts = Arc::new(Scripts::new(&limits));
         let claims = Arc::new(Claims::default());
         let consumer = keys::consumer();
-        let (bell, _) = watch::channel(());
-        let (ended, _) = broadcast::channel(ENDED);
+        let Ears { bell, ended } = ears;
         let (tell, told) = mpsc::sync_channel(1);
-        let place = format!("redis {}", server.place);
+        let (place, caveat) = (server.place.clone(), server.caveat());
         let work = Work {
             keepers: [keeper, bulk_keeper],
             news: News {
                 server,
                 ended: ended.clone(),
                 bell: bell.clone(),
+                hears: heard,
             },
             link: link.clone(),
             scripts: Arc::clone(&scripts),
             claims: Arc::clone(&claims),
             consumer: consumer.clone(),
-            greeted: tell,
+            greeter: Greeter {
+                link: link.unwelcomed(),
+                scripts: Arc::clone(&scripts),
+                consumer: consumer.clone(),
+                limits: limits.clone(),
+                demand,
+                welcome,
+                hears,
+                bell: bell.clone(),
+                first: tell,
+            },
         };
         let thread = work.begin()?;
-        let late = || StoreError::Unavailable("Redis did not answer in time".to_owned());
-        let durability = told.recv_timeout(OPEN).map_err(|_| late())??;
+        match told.recv_timeout(OPEN) {
+            Ok(Err(error @ StoreError::Unavailable(_))) if link.is_refused() => return Err(error),
+            // It is down, and looked at when it comes.
+            Ok(Ok(()) | Err(StoreError::Unavailable(_))) | Err(_) => {}
+            Ok(Err(error)) => return Err(error),
+        }
         Ok(Self {
             link,
             bulk,
@@ -115,9 +177,46 @@ impl RedisStore {
             recent: Mutex::new(Recent::new(RECENT)),
             bell,
             ended,
-            description: Description { place, durability },
+            place,
+            caveat,
+            welcome: welcomed,
             thread: Mutex::new(Some(thread)),
         })
+    }
+
+    /// Its address without secrets: `127.0.0.1:6379/0`.
+    pub(super) fn name(&self) -> &str {
+        &self.place
+    }
+
+    /// Why calls would be refused now; nothing if they would be made.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.link.trouble().or_else(|| self.bulk.trouble())
+    }
+
+    /// Takes at most so many jobs without waiting for any, and whether there may be more.
+    pub(super) async fn take(&self, room: usize) -> Result<(Vec<Claimed>, bool), StoreError> {
+        self.claimer().take(room).await
+    }
+
+    /// The job that has a key, if any has it here.
+    ///
+    /// # Errors
+    /// [`StoreError::KeyReused`] if it was for another request.
+    pub(super) async fn keyed(&self, named: &Idempotency) -> Result<Option<JobId>, StoreError> {
+        accept::keyed(&self.link, named).await
+    }
+
+    fn claimer(&self) -> Claimer<'_> {
+        Claimer {
+            link: &self.link,
+            bulk: &self.bulk,
+            scripts: &self.scripts,
+            claims: &self.claims,
+            recent: &self.recent,
+            bell: &self.bell,
+            consumer: &self.consumer,
+        }
     }
 }
 
@@ -145,16 +244,7 @@ impl JobStore for RedisStore {
     }
 
     async fn claim(&self, room: usize) -> Result<Vec<Claimed>, StoreError> {
-        let claimer = Claimer {
-            link: &self.link,
-            bulk: &self.bulk,
-            scripts: &self.scripts,
-            claims: &self.claims,
-            recent: &self.recent,
-            bell: &self.bell,
-            consumer: &self.consumer,
-        };
-        claimer.claim(room).await
+        self.claimer().claim(room).await
     }
 
     async fn start(&self, leases: &[Lease]) -> Result<Vec<Start>, StoreError> {
@@ -248,7 +338,26 @@ impl JobStore for RedisStore {
     }
 
     fn description(&self) -> Description {
-        self.description.clone()
+        let durability = match &*self.welcome.borrow() {
+            Welcome::Yes(durability) => durability.clone(),
+            Welcome::NotYet => "it does not answer yet, so what a job survives is not known".into(),
+            Welcome::No(error) => error.to_string(),
+        };
+        let durability = match self.caveat {
+            Some(caveat) => format!("{durability}; {caveat}"),
+            None => durability,
+        };
+        Description {
+            place: format!("redis {}", self.place),
+            durability,
+        }
+    }
+
+    fn places(&self) -> Vec<Place> {
+        vec![Place {
+            name: self.place.clone(),
+            trouble: self.trouble(),
+        }]
     }
 
     async fn close(&self) -> Result<(), StoreError> {

@@ -10,7 +10,8 @@ use redis::{PushInfo, PushKind, RedisError, Value};
 use tokio::sync::{broadcast, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::connection::{Backoff, Server};
+use super::address::Server;
+use super::connection::Backoff;
 use super::keys;
 use crate::store::JobId;
 
@@ -22,6 +23,8 @@ pub(super) struct News {
     pub(super) server: Server,
     pub(super) ended: broadcast::Sender<JobId>,
     pub(super) bell: watch::Sender<()>,
+    /// Whether it has begun to hear.
+    pub(super) hears: watch::Sender<bool>,
 }
 
 impl News {
@@ -40,6 +43,7 @@ impl News {
     async fn subscription(&self, backoff: &mut Backoff) -> Result<(), RedisError> {
         let (mut connection, mut told) = self.server.connect().await?;
         connection.subscribe(&[keys::ended(), keys::work()]).await?;
+        self.hears.send_replace(true);
         self.bell.send_replace(());
         let mut pings = interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -5,7 +5,6 @@
 //! what claims took whose answers never arrived. Must not know: what jobs are.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -15,8 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::connection::{Keeper, Link};
-use super::doctor::Facts;
-use super::keys::SCHEMA;
+use super::greeting::Greeter;
 use super::news::News;
 use super::scripts::Scripts;
 use crate::store::StoreError;
@@ -53,8 +51,7 @@ pub(super) struct Work {
     pub(super) scripts: Arc<Scripts>,
     pub(super) claims: Arc<Claims>,
     pub(super) consumer: String,
-    /// Hears once what the store promises, or why it cannot be opened.
-    pub(super) greeted: SyncSender<Result<String, StoreError>>,
+    pub(super) greeter: Greeter,
 }
 
 impl Claims {
@@ -122,31 +119,12 @@ impl Work {
 
     async fn go_on(self) {
         let live = async {
-            let greeting = greet(&self.link, &self.scripts, &self.consumer).await;
-            let welcome = greeting.is_ok();
-            // Nobody hears it only if `open` has given up.
-            if self.greeted.send(greeting).is_ok() && welcome {
-                say_alive(&self.link, &self.scripts, &self.claims, &self.consumer).await;
-            }
+            self.greeter.meet().await;
+            say_alive(&self.link, &self.scripts, &self.claims, &self.consumer).await;
         };
         let [first, second] = self.keepers;
         tokio::join!(first.keep(), second.keep(), self.news.hear(), live);
     }
-}
-
-/// Looks whether this Redis can be used, and makes the queue's groups.
-async fn greet(link: &Link, scripts: &Scripts, consumer: &str) -> Result<String, StoreError> {
-    let facts = Facts::read(link).await?;
-    facts.check_version()?;
-    let call = scripts.call(&scripts.open).arg(consumer);
-    let schema: String = call.run(link).await?;
-    if schema != SCHEMA.to_string() {
-        return Err(StoreError::Unusable(format!(
-            "the queue in Redis has schema {schema}, this Beagle knows {SCHEMA}: use the Beagle \
-             that wrote it, or another database"
-        )));
-    }
-    Ok(facts.durability())
 }
 
 async fn say_alive(link: &Link, scripts: &Scripts, claims: &Claims, consumer: &str) {

@@ -19,6 +19,8 @@ pub(super) struct Session<'a> {
     pub(super) now: UnixMillis,
     /// Forgets more than it should if there is no commit, which costs a read at most.
     pub(super) recent: &'a mut Recent,
+    /// Jobs claimed by this process so far; of a claim without a commit a share comes late.
+    pub(super) claimed: &'a mut u64,
     /// Jobs that ended in it, to be told after the commit.
     pub(super) ended: Vec<JobId>,
     /// Bytes of pixels written in it.

@@ -6,40 +6,46 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension as _, Row};
 
 use super::session::{Live, Session, live, live_row};
+use crate::store::rules::turns;
 use crate::store::{
-    Claimed, Completed, Completion, Failed, Failure, JobId, JobState, Lease, Start,
+    Claimed, Completed, Completion, Failed, Failure, JobId, JobState, Lease, Priority, Start,
 };
 
 impl Session<'_> {
     /// Takes at most `room` jobs; see `JobStore::claim`.
     pub(super) fn claim(&mut self, room: usize) -> rusqlite::Result<Vec<Claimed>> {
         let mut claimed = Vec::new();
-        while claimed.len() < room {
-            let ready = self.ready(room - claimed.len())?;
-            if ready.is_empty() {
-                break;
-            }
-            for (job, details) in ready {
-                if job.attempts >= self.limits.max_attempts {
-                    self.bury(&job, None)?;
-                } else if job.deadline <= self.now {
-                    self.end(&job, JobState::Expired, None)?;
-                } else if let Some(pixels) = self.pixels(&job)? {
-                    claimed.push(self.take(&job, details, pixels)?);
-                } else {
-                    self.bury(&job, Some("its pixels are missing from the store"))?;
+        for (priority, share) in turns(*self.claimed, room) {
+            let most = room.min(claimed.len() + share);
+            while claimed.len() < most {
+                let ready = self.ready(priority, most - claimed.len())?;
+                if ready.is_empty() {
+                    break;
+                }
+                for (job, details) in ready {
+                    if job.attempts >= self.limits.max_attempts {
+                        self.bury(&job, None)?;
+                    } else if job.deadline <= self.now {
+                        self.end(&job, JobState::Expired, None)?;
+                    } else if let Some(pixels) = self.pixels(&job)? {
+                        claimed.push(self.take(&job, details, pixels)?);
+                    } else {
+                        self.bury(&job, Some("its pixels are missing from the store"))?;
+                    }
                 }
             }
         }
+        *self.claimed += claimed.len() as u64;
+        claimed.sort_by_key(|job| job.priority);
         Ok(claimed)
     }
 
-    fn ready(&self, limit: usize) -> rusqlite::Result<Vec<(Live, Claimed)>> {
+    fn ready(&self, priority: Priority, limit: usize) -> rusqlite::Result<Vec<(Live, Claimed)>> {
         let sql = "SELECT seq, id, state, attempts, deadline, key_until, profile, top, priority, \
-                   created, fence FROM job WHERE state = 0 AND lease IS NULL \
-                   ORDER BY priority, seq LIMIT ?";
+                   created, fence FROM job WHERE state = 0 AND lease IS NULL AND priority = ? \
+                   ORDER BY seq LIMIT ?";
         let mut ready = self.prepare(sql)?;
-        ready.query_map([limit], ready_row)?.collect()
+        ready.query_map((priority, limit), ready_row)?.collect()
     }
 
     fn take(&self, job: &Live, details: Claimed, pixels: Bytes) -> rusqlite::Result<Claimed> {

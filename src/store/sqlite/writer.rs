@@ -66,6 +66,8 @@ pub(super) struct Writer {
     path: PathBuf,
     limits: StoreLimits,
     recent: Recent,
+    /// Jobs claimed so far, for the shares of the priorities.
+    claimed: u64,
     flusher: Flusher,
     waiting: VecDeque<Waiting>,
     ended: broadcast::Sender<JobId>,
@@ -144,6 +146,7 @@ impl Writer {
             path,
             limits,
             recent,
+            claimed: 0,
             waiting: VecDeque::new(),
             ended,
             back,
@@ -245,6 +248,7 @@ impl Writer {
             limits: &self.limits,
             now,
             recent: &mut self.recent,
+            claimed: &mut self.claimed,
             ended: Vec::new(),
             wrote: 0,
         };

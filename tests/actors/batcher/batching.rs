@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use beagle::batch::policy::SOON;
 use beagle::message::Settled;
 use beagle::store::{Failure, JobState, JobStore as _, NewJob, Priority, UnixMillis};
+
+use tokio::time::Instant;
 
 use super::{DELAY, LEASE, Scene, accept, ids, jobs, store};
 use crate::planned_store::Method;
@@ -23,6 +26,29 @@ async fn no_more_is_claimed_than_there_is_room_for() {
     scene.batches.stays_empty_for(LONG).await;
     assert_eq!(second.jobs.len(), 2);
     assert_eq!(scene.rooms(), [4, 2, 2]);
+}
+
+#[actix::test]
+async fn a_slow_classifier_leaves_to_others_what_it_cannot_run_soon() {
+    let mut scene = Scene::start(store(), 1);
+    scene.store.call(Method::Claim, 1).await;
+    for _ in 0..16 {
+        // Until what it did before no longer counts.
+        scene.pulse.begin(Instant::now());
+        scene.pulse.end(Instant::now() + SOON, 1);
+    }
+    // The first claim was made when it was known to be fast.
+    accept(&scene.store, &jobs::<4>()).await;
+    let batch = scene.batches.next().await;
+    accept(&scene.store, &jobs::<6>()).await;
+    scene.batches.stays_empty_for(LONG).await;
+    scene.settle(&batch).await;
+    drop(batch);
+    let batch = scene.batches.next().await;
+    assert_eq!(batch.jobs.len(), 2, "what it had");
+    scene.batches.stays_empty_for(LONG).await;
+    assert_eq!(scene.rooms(), [4, 1], "one job waits here, five are left");
+    assert_eq!(scene.store.inner.claim(8).await.unwrap().len(), 5);
 }
 
 #[actix::test]

@@ -4,6 +4,7 @@ mod batching;
 mod draining;
 mod failing;
 mod offering;
+mod wedging;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -16,8 +17,10 @@ use beagle::credit::Credits;
 use beagle::health::Health;
 use beagle::message::{Awaited, Batch, Decoded, Offered, Settled};
 use beagle::observe::Nobody;
+use beagle::pulse::Pulse;
 use beagle::store::{JobId, JobStore as _, NewJob, StoreLimits};
 use beagle::ticket::{Place, Reply, Ticket};
+use tokio::sync::Notify;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::Instant;
 
@@ -33,6 +36,9 @@ const TICK: Duration = Duration::from_millis(2);
 /// How long a claim lasts.
 const LEASE: Duration = Duration::from_secs(30);
 
+/// How long a batch may be with a model.
+const WEDGE: Duration = Duration::from_secs(60);
+
 /// A Batcher and its neighbours. Time is paused.
 struct Scene {
     batcher: Addr<Batcher>,
@@ -42,6 +48,9 @@ struct Scene {
     arriving: Arc<AtomicUsize>,
     depth: Arc<AtomicU64>,
     health: Arc<Health>,
+    /// That of every Classifier.
+    pulse: Arc<Pulse>,
+    wedged: Arc<Notify>,
     began: Instant,
     /// A Classifier that nobody knows would end.
     _classifier: Recipient<Batch>,
@@ -76,9 +85,14 @@ impl Scene {
         let (classifier, batches) = probe();
         let batching = Context::<Batcher>::new();
         let batcher = batching.address();
+        let pulse = Arc::new(Pulse::default());
+        // Known to be fast, so that there is room.
+        pulse.begin(Instant::now());
+        pulse.end(Instant::now(), 1);
         let slot = || Slot {
             classifier: classifier.clone(),
             credits: Credits::new(1, batcher.clone().recipient()),
+            pulse: pulse.clone(),
         };
         let scene = Self {
             batcher: batcher.clone(),
@@ -88,6 +102,8 @@ impl Scene {
             arriving: Arc::default(),
             depth: Arc::default(),
             health: Arc::default(),
+            pulse: pulse.clone(),
+            wedged: Arc::default(),
             began: Instant::now(),
             _classifier: classifier.clone(),
         };
@@ -102,6 +118,8 @@ impl Scene {
                 max_delay: DELAY,
             },
             lease: LEASE,
+            wedge_timeout: WEDGE,
+            wedged: scene.wedged.clone(),
             arriving: scene.arriving.clone(),
             depth: scene.depth.clone(),
             health: scene.health.clone(),

@@ -56,6 +56,36 @@ pub(crate) async fn jobs_come_by_priority_and_then_in_the_order_of_arrival(lab: 
     assert_eq!(came, [high1, high2, normal1, normal2, low1, low2]);
 }
 
+pub(crate) async fn lower_priorities_have_their_share(lab: &dyn Lab) {
+    let store = lab.open(limits()).await;
+    for (priority, count) in [
+        (Priority::High, 40),
+        (Priority::Normal, 12),
+        (Priority::Low, 4),
+    ] {
+        for _ in 0..count {
+            accept(&*store, of(priority)).await;
+        }
+    }
+    let mut came = Vec::new();
+    for room in [1, 5, 2, 8, 16] {
+        let claimed = soon(store.claim(room)).await.unwrap();
+        assert_eq!(claimed.len(), room);
+        came.extend(claimed.into_iter().map(|job| job.priority));
+    }
+    let count = |wanted| came.iter().filter(|came| **came == wanted).count();
+    let counts = Priority::ALL.map(count);
+    assert_eq!(counts, [24, 6, 2], "{came:?}");
+
+    // Where nothing of a priority waits, its share is for the others.
+    let rest = soon(store.claim(64)).await.unwrap();
+    assert_eq!(rest.len(), 24);
+    for _ in 0..20 {
+        accept(&*store, of(Priority::High)).await;
+    }
+    assert_eq!(soon(store.claim(20)).await.unwrap().len(), 20);
+}
+
 pub(crate) async fn a_claim_takes_no_more_than_there_is_room(lab: &dyn Lab) {
     let store = lab.open(limits()).await;
     let offered = accept_many(&*store, 5).await;

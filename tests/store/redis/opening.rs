@@ -1,10 +1,12 @@
 //! What opening finds, refuses and says; what the doctor finds.
 
-use beagle::store::redis::RedisStore;
-use beagle::store::{JobStore, Severity, StoreError};
+use std::sync::Arc;
 
-use super::open;
-use crate::fixture::{accept, finish_one, job, keyed, limits};
+use beagle::store::redis::RedisStore;
+use beagle::store::{Demand, JobStore, Severity, StoreError};
+
+use super::{open, usable};
+use crate::fixture::{accept, finish_one, job, keyed, limits, soon};
 use crate::redis_server::RedisServer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,15 +68,67 @@ fn a_wrong_address_is_refused_without_repeating_it() {
     }
 }
 
-#[test]
-fn an_address_where_nothing_listens_is_not_available() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_down_at_the_start_is_used_when_it_comes() {
     let mut server = RedisServer::start();
     server.kill();
-    match RedisStore::open(&server.url(), limits()) {
-        Err(StoreError::Unavailable(reason)) => assert!(reason.contains("listens"), "{reason}"),
-        Err(other) => panic!("{other:?}"),
-        Ok(_) => panic!("it opened"),
+    let store = open(&server, limits());
+    let [place] = &store.places()[..] else {
+        panic!("it has one place");
+    };
+    assert!(
+        place
+            .trouble
+            .as_ref()
+            .is_some_and(|why| why.contains("listens"))
+    );
+    for answer in [
+        store.enqueue(job()).await.map(drop),
+        store.claim(1).await.map(drop),
+    ] {
+        match answer {
+            Err(StoreError::Unavailable(reason)) => assert!(reason.contains("listens"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
     }
+    server.restart();
+    usable(&store).await;
+    let id = accept(&store, job()).await;
+    assert_eq!(finish_one(&store, "a dog").await, id);
+    assert!(store.description().durability.contains("survive"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_of_a_redis_is_asked_when_it_comes_and_until_it_is_so() {
+    let mut server = RedisServer::start_with(&["--maxmemory-policy", "allkeys-lru"]);
+    server.kill();
+    let demand: Demand = Arc::new(|findings| {
+        let policy = findings
+            .iter()
+            .find(|found| found.check == "maxmemory-policy");
+        match policy {
+            Some(found) if found.severity == Severity::Fine => Ok(()),
+            other => Err(format!("not as asked: {other:?}")),
+        }
+    });
+    let store = RedisStore::open_on(&server.url(), limits(), demand).unwrap();
+    server.restart();
+    let refused = soon(async {
+        loop {
+            match store.enqueue(job()).await {
+                Err(StoreError::Unusable(text)) => return text,
+                Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    assert!(refused.await.contains("not as asked"));
+    assert!(store.places()[0].trouble.is_some());
+    assert_eq!(server.run::<Vec<String>>("KEYS *"), Vec::<String>::new());
+
+    server.run::<()>("CONFIG SET maxmemory-policy noeviction");
+    usable(&store).await;
+    accept(&store, job()).await;
 }
 
 #[test]

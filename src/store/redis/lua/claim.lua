@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Takes at most so many jobs, high priority first: those that come again, then the stream.
+-- Takes at most so many jobs: the shares that are due to the lower priorities, then high priority
+-- first; of each those that come again, then the stream. rules.rs has the same shares.
 -- ARGV: 2 consumer, 3 room, 4 name of this claim.
 -- Gives {whether there may be more, rows}.
 local consumer, room, claim = ARGV[2], tonumber(ARGV[3]), ARGV[4]
@@ -38,9 +39,18 @@ if is_closed(consumer) then
   return { 0, rows }
 end
 alive(consumer)
-for _, priority in ipairs(PRIORITIES) do
-  while #rows < room and budget > 0 do
-    local ids = redis.call('ZRANGE', again(priority), 0, math.min(room - #rows, 100) - 1)
+local claimed = tonumber(redis.call('HGET', P .. 'meta', 'claimed') or 0)
+local function due(every)
+  return math.floor((claimed + room) / every) - math.floor(claimed / every)
+end
+local low = due(16)
+local turns = {
+  { 'low', low }, { 'normal', due(4) - low }, { 'high', room }, { 'normal', room }, { 'low', room },
+}
+for _, turn in ipairs(turns) do
+  local priority, most = turn[1], math.min(room, #rows + turn[2])
+  while #rows < most and budget > 0 do
+    local ids = redis.call('ZRANGE', again(priority), 0, math.min(most - #rows, 100) - 1)
     if #ids == 0 then
       break
     end
@@ -54,9 +64,9 @@ for _, priority in ipairs(PRIORITIES) do
       budget = budget - 1
     end
   end
-  while #rows < room and budget > 0 do
+  while #rows < most and budget > 0 do
     local read = grouped(priority, 'XREADGROUP', 'GROUP', GROUP, consumer,
-      'COUNT', math.min(room - #rows, 100), 'STREAMS', stream(priority), '>')
+      'COUNT', math.min(most - #rows, 100), 'STREAMS', stream(priority), '>')
     if not read then
       break
     end
@@ -65,5 +75,8 @@ for _, priority in ipairs(PRIORITIES) do
       budget = budget - 1
     end
   end
+end
+if #rows > 0 then
+  redis.call('HINCRBY', P .. 'meta', 'claimed', #rows)
 end
 return { budget <= 0 and 1 or 0, rows }
