@@ -60,7 +60,7 @@ pub(crate) fn send(agent: &ureq::Agent, server: SocketAddr, asked: &Asked) -> To
         (202, Some(job)) => Told::Accepted(job),
         (500, Some(job)) if json["error"]["code"] == "dead_letter" => Told::Dead(job),
         (504, Some(job)) => Told::TimedOut(job),
-        (503, _) => Told::Refused,
+        (503, _) => Told::Refused(json["error"].to_string()),
         _ => Told::Other(format!("{status} {json}")),
     }
 }

@@ -65,7 +65,7 @@ impl Clients {
             let (server, generation) = self.scene.server();
             let sent = Instant::now();
             let told = send(agent, server, asked);
-            let failed = matches!(told, Told::Refused | Told::Broken);
+            let failed = matches!(told, Told::Refused(_) | Told::Broken);
             // Many a refusal says no more than one.
             if asked.told.last() != Some(&told) {
                 asked.told.push(told);

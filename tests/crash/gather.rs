@@ -69,6 +69,6 @@ fn named(asked: &Asked) -> impl Iterator<Item = JobId> {
         Told::Answered(job, _) | Told::Accepted(job) | Told::Dead(job) | Told::TimedOut(job) => {
             Some(*job)
         }
-        Told::Refused | Told::Broken | Told::Other(_) => None,
+        Told::Refused(_) | Told::Broken | Told::Other(_) => None,
     })
 }

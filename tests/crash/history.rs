@@ -49,7 +49,7 @@ pub(crate) enum Told {
     /// 504; there may be no such job.
     TimedOut(JobId),
     /// 503.
-    Refused,
+    Refused(String),
     /// Nothing: the connection broke.
     Broken,
     /// What nobody should be told here.

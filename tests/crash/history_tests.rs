@@ -173,7 +173,11 @@ fn an_end_that_does_not_fit_is_found() {
 #[test]
 fn a_keyed_request_that_nobody_answered_is_found() {
     complains(&[asked(1, &[Told::Broken])], &[], "not told");
-    complains(&[asked(1, &[Told::Refused])], &[], "not told");
+    complains(
+        &[asked(1, &[Told::Refused(String::new())])],
+        &[],
+        "not told",
+    );
 }
 
 #[test]

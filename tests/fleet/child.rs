@@ -126,7 +126,7 @@ async fn serve(orders: &Orders, stage: &Arc<Stage>) -> Ended {
         }
     };
     let engines = Engines {
-        store: Arc::new(open(&orders.store, orders.lease)),
+        store: open(&orders.store, orders.lease),
         catalog: catalog(orders),
         models,
         observer: Arc::new(Nobody),

@@ -3,11 +3,11 @@
 //! Must not know: what is asked, what goes wrong.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use beagle::config::layer::Role;
-use beagle::store::StoreLimits;
-use beagle::store::redis::RedisStore;
+use beagle::store::{Demand, JobStore, StoreLimits, sharded};
 
 use crate::GUARD;
 use crate::child::Orders;
@@ -16,7 +16,7 @@ use crate::redis_server::{RedisServer, free_port};
 use crate::server::Server;
 
 /// Redis servers of a fleet; their addresses together are the store's.
-const SHARDS: usize = 1;
+const SHARDS: usize = 2;
 /// Short, so that what a stopped process held comes back soon; long enough for three heartbeats on
 /// a busy machine.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
@@ -24,12 +24,14 @@ pub(crate) const LEASE: Duration = Duration::from_secs(2);
 const BATCH: Duration = Duration::from_millis(20);
 
 /// The store at the addresses of all shards.
-pub(crate) fn open(store: &str, lease: Duration) -> RedisStore {
+pub(crate) fn open(store: &str, lease: Duration) -> Arc<dyn JobStore> {
     let limits = StoreLimits {
         lease,
         ..StoreLimits::default()
     };
-    RedisStore::open(store, limits).unwrap()
+    let addresses: Vec<String> = store.split(',').map(str::to_owned).collect();
+    let anything: Demand = Arc::new(|_| Ok(()));
+    sharded::open(&addresses, limits, &anything).unwrap()
 }
 
 /// A process of the fleet, and how it is started again.

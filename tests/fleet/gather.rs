@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Instant;
 
-use beagle::store::{JobId, JobStore as _, StoreLimits};
+use beagle::store::{JobId, StoreLimits};
 
 use crate::GUARD;
 use crate::ask::{agent, look};
@@ -78,6 +78,6 @@ fn named(asked: &Asked) -> impl Iterator<Item = JobId> {
         Told::Answered(job, _) | Told::Accepted(job) | Told::Dead(job) | Told::TimedOut(job) => {
             Some(*job)
         }
-        Told::Refused | Told::Broken | Told::Other(_) => None,
+        Told::Refused(_) | Told::Broken | Told::Other(_) => None,
     })
 }

@@ -2,6 +2,7 @@
 //!
 //! Must not know: what happens to the fleet meanwhile.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -72,6 +73,15 @@ impl Load {
     /// What those were told who got no answer.
     pub(crate) fn failed(&self) -> Vec<Told> {
         self.failed.lock().unwrap().clone()
+    }
+
+    /// The same, each with how often it was told.
+    pub(crate) fn failed_by_reason(&self) -> Vec<(String, usize)> {
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
+        for told in self.failed() {
+            *times.entry(format!("{told:?}")).or_default() += 1;
+        }
+        times.into_iter().collect()
     }
 
     fn go_on(&self, client: u16) {

@@ -41,7 +41,7 @@ fn a_rolling_restart_of_all_processes_under_load_fails_no_request() {
     let mut fleet = Fleet::start(2, 3);
     let load = Load::on(fleet.door());
     assert!(roll(&mut fleet, &load) > 0);
-    assert_eq!(load.failed(), []);
+    assert_eq!(load.failed_by_reason(), []);
     fleet.finish();
 }
 
@@ -55,6 +55,6 @@ fn who_asks_for_readiness_first_needs_no_second_attempt() {
     let webs = webs.map(|at| fleet.members[at].server.addr).collect();
     let load = Load::on_ready(webs);
     assert!(roll(&mut fleet, &load) > 0);
-    assert_eq!(load.failed(), []);
+    assert_eq!(load.failed_by_reason(), []);
     fleet.finish();
 }
