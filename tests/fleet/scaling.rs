@@ -70,7 +70,7 @@ fn measure(workers: usize, side: u32, time: Duration) -> usize {
         orders.max_batch = BATCH;
         orders.side = side;
     });
-    let redis = &fleet.shards[0];
+    let all = |name: &str| fleet.shards.iter().map(|shard| info(shard, name)).sum::<f64>();
     let (door, over, done, body) = (
         fleet.door(),
         AtomicBool::new(false),
@@ -84,8 +84,8 @@ fn measure(workers: usize, side: u32, time: Duration) -> usize {
         "total_net_output_bytes",
     ];
     let of_redis = || {
-        let busy = info(redis, "used_cpu_user") + info(redis, "used_cpu_sys");
-        (busy, names.map(|name| info(redis, name)))
+        let busy = all("used_cpu_user") + all("used_cpu_sys");
+        (busy, names.map(all))
     };
     thread::scope(|scope| {
         for _ in 0..CLIENTS {
@@ -119,7 +119,7 @@ fn measure(workers: usize, side: u32, time: Duration) -> usize {
         let (busier, counted) = of_redis();
         let each = |at: usize| (counted[at] - counts[at]) / jobs as f64;
         say(&format!(
-            "{side} x {side} pixels, {workers} worker(s): {:.0} jobs/s of at most {}; cores: {}, nginx {:.0} %, redis {:.0} %, clients {:.0} \
+            "{side} x {side} pixels, {workers} worker(s): {:.0} jobs/s of at most {}; cores: {}, nginx {:.0} %, all redis {:.0} %, clients {:.0} \
              %; redis a job: {:.1} commands, {:.0} bytes in, {:.0} out, {:.0} us; {:.0} commands/s",
             jobs as f64 / seconds,
             workers * BATCH * 100,
