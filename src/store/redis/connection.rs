@@ -144,7 +144,8 @@ impl Link {
             .map(|welcome| welcome.borrow().clone())
     }
 
-    async fn connected(&self) -> Result<Line, StoreError> {
+    /// The connection, whether or not this Redis can be used; waits for an attempt that is under way.
+    pub(super) async fn connected(&self) -> Result<Line, StoreError> {
         let mut state = self.state.clone();
         let settled = state.wait_for(|state| !matches!(state, State::Connecting));
         let settled = match timeout(ANSWER, settled).await {

@@ -23,6 +23,8 @@ const HEARS: Duration = Duration::from_secs(1);
 pub(super) struct Greeter {
     /// One that may be used before anybody is welcome.
     pub(super) link: Link,
+    /// The other one.
+    pub(super) bulk: Link,
     pub(super) scripts: Arc<Scripts>,
     pub(super) consumer: String,
     pub(super) limits: StoreLimits,
@@ -51,6 +53,8 @@ impl Greeter {
             };
             let done = outcome.is_ok();
             if done {
+                // One of several that still connects would be taken for down.
+                let _ = self.bulk.connected().await;
                 // So that no end of a job is missed from the first call on.
                 let mut hears = self.hears.clone();
                 let _ = timeout(HEARS, hears.wait_for(|hears| *hears)).await;

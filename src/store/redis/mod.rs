@@ -150,6 +150,7 @@ impl RedisStore {
             consumer: consumer.clone(),
             greeter: Greeter {
                 link: link.unwelcomed(),
+                bulk: bulk.unwelcomed(),
                 scripts: Arc::clone(&scripts),
                 consumer: consumer.clone(),
                 limits: limits.clone(),
