@@ -51,20 +51,6 @@ fn until_in_trouble(server: &Server, count: usize) -> Vec<String> {
     }
 }
 
-/// Waits until Redis has handed its append-only file to the system. While a sync takes long, it
-/// answers first and writes up to 2 s later.
-fn until_written(shard: &RedisServer) {
-    let begun = Instant::now();
-    loop {
-        let text: String = shard.run("INFO persistence");
-        let none = |name: &str| text.contains(&format!("{name}:0\r"));
-        if none("aof_buffer_length") && none("aof_pending_bio_fsync") {
-            return;
-        }
-        assert!(begun.elapsed() < GUARD, "{text}");
-    }
-}
-
 #[test]
 fn one_shard_of_two_away_under_load_fails_no_new_request_and_all_it_accepted_is_answered() {
     let mut shards = [RedisServer::start(), RedisServer::start()];
@@ -85,7 +71,7 @@ fn one_shard_of_two_away_under_load_fails_no_new_request_and_all_it_accepted_is_
         .map(|shard| shard.run("ZCARD {beagle:0}:live"))
         .collect();
     assert!(waiting.iter().all(|jobs| *jobs > 0), "{waiting:?}");
-    until_written(&shards[0]);
+    shards[0].until_written();
     shards[0].kill();
     let left = Instant::now();
     let troubled = until_in_trouble(&server, 1);

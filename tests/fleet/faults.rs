@@ -57,6 +57,7 @@ impl Fault {
             Self::WorkerStopped => stop(&fleet.members[worker], BEYOND),
             Self::WebStopped => stop(&fleet.members[web], BEYOND),
             Self::RedisKilled => {
+                fleet.shards[shard].until_written();
                 fleet.shards[shard].kill();
                 fleet.shards[shard].restart();
             }

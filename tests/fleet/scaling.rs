@@ -70,7 +70,13 @@ fn measure(workers: usize, side: u32, time: Duration) -> usize {
         orders.max_batch = BATCH;
         orders.side = side;
     });
-    let all = |name: &str| fleet.shards.iter().map(|shard| info(shard, name)).sum::<f64>();
+    let all = |name: &str| {
+        fleet
+            .shards
+            .iter()
+            .map(|shard| info(shard, name))
+            .sum::<f64>()
+    };
     let (door, over, done, body) = (
         fleet.door(),
         AtomicBool::new(false),

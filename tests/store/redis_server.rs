@@ -8,11 +8,15 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 /// Ports below those that the system gives to outgoing connections.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// No sync takes so long.
+const WRITTEN: Duration = Duration::from_secs(60);
 
 /// A running Redis, killed when dropped.
 pub(crate) struct RedisServer {
@@ -75,6 +79,21 @@ impl RedisServer {
             command.arg(word);
         }
         command.query(&mut self.connect()).unwrap()
+    }
+
+    /// Waits until it has handed its append-only file to the system. While a sync takes long it answers
+    /// first and writes up to 2 s later: what it is killed with then was never promised.
+    pub(crate) fn until_written(&self) {
+        let begun = Instant::now();
+        loop {
+            let text: String = self.run("INFO persistence");
+            let none = |name: &str| text.contains(&format!("{name}:0\r"));
+            if none("aof_buffer_length") && none("aof_pending_bio_fsync") {
+                return;
+            }
+            assert!(begun.elapsed() < WRITTEN, "{text}");
+            thread::yield_now();
+        }
     }
 
     /// SIGKILL, and waits until it is gone.

@@ -28,6 +28,7 @@ async fn accepted_jobs_survive_kill_9_of_redis() {
     let offered = accept_many(&store, 100).await;
     let done = finish_one(&store, "a dog").await;
     let running = run_one(&store).await;
+    server.until_written();
     server.kill();
     server.restart();
 
