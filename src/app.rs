@@ -26,10 +26,12 @@ use crate::health::Health;
 use crate::http::admission::{Admission, AdmissionLimits};
 use crate::http::ask::Times;
 use crate::http::edge::Edge;
+use crate::http::signs::Signs;
 use crate::http::upload::BodyLimits;
 use crate::http::{self, Face};
 use crate::message::Drain;
-use crate::observe::Observer;
+use crate::metrics::Metrics;
+use crate::observe::{Both, Observer};
 use crate::pulse::Pulse;
 use crate::respond::actor::{Parts as ResponderParts, Responder};
 use crate::respond::rate::Rate;
@@ -115,6 +117,16 @@ impl App {
         let health = Arc::new(Health::default());
         let arriving = Arc::new(AtomicUsize::new(0));
         let rate = Arc::new(Mutex::new(Rate::new(Instant::now())));
+        let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
+        let observer: Arc<dyn Observer> = Arc::new(Both(observer, metrics.clone()));
+        let signs = Data::new(Signs {
+            health: health.clone(),
+            store: store.clone(),
+            metrics,
+            observer: observer.clone(),
+            models: models.len(),
+            role: settings.role.name(),
+        });
         let mailbox = MAILBOX + settings.admission.uploads;
 
         let depth = Arc::new(AtomicU64::new(0));
@@ -157,9 +169,10 @@ impl App {
             observer: observer.clone(),
         }));
         let face = match settings.role {
-            Role::Worker => Face::Health(Data::from(health.clone()), Data::from(store.clone())),
+            Role::Worker => Face::Worker,
             Role::All | Role::Web => {
                 let (image, next) = (settings.image, batcher.clone().recipient());
+                let counts = observer.clone();
                 let decoder = SyncArbiter::start(settings.decoders, move || {
                     Decoder::new(image, next.clone(), observer.clone())
                 });
@@ -174,10 +187,11 @@ impl App {
                     health: health.clone(),
                     rate,
                     depth,
+                    observer: counts,
                 }))
             }
         };
-        let server = HttpServer::new(move || http::app(face.clone()))
+        let server = HttpServer::new(move || http::app(face.clone(), signs.clone()))
             .workers(settings.http_threads)
             .max_connections(settings.connections)
             .client_request_timeout(settings.header_timeout)

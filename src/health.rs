@@ -26,6 +26,12 @@ impl Health {
         self.warm.store(true, Ordering::Release);
     }
 
+    /// Whether the models are loaded and have run.
+    #[must_use]
+    pub fn is_warm(&self) -> bool {
+        self.warm.load(Ordering::Acquire)
+    }
+
     /// The process is about to end.
     pub fn begin_drain(&self) {
         self.draining.store(true, Ordering::Release);
@@ -72,7 +78,7 @@ impl Health {
     #[must_use]
     pub fn reasons(&self) -> Vec<&'static str> {
         let mut reasons = Vec::new();
-        if !self.warm.load(Ordering::Acquire) {
+        if !self.is_warm() {
             reasons.push("the model is not warm yet");
         }
         if self.is_draining() {

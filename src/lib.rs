@@ -11,7 +11,7 @@
 //! - [`respond`]: outcomes to the store and to whoever waits (the Responder).
 //!
 //! [`message`] lists every message between them, [`app`] wires them. [`config`] is read once;
-//! [`health`], [`observe`] and [`admin`] look on; [`cli`] has one file a subcommand. The network
+//! [`health`], [`observe`], [`metrics`] and [`admin`] look on; [`cli`] has one file a subcommand. The network
 //! itself is the crate `model_import`.
 
 pub mod error;
@@ -29,5 +29,6 @@ pub mod app;
 pub mod config;
 pub mod health;
 pub mod observe;
+pub mod metrics;
 pub mod admin;
 pub mod cli;

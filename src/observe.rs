@@ -1,8 +1,13 @@
-//! Named points of a job's way, for who counts or for a test that breaks things there.
+//! Named points of a job's way and facts about it, for who counts or for a test that breaks things
+//! there.
 //!
 //! Must not know: what is done with them.
 
-use crate::store::JobId;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::ErrorCode;
+use crate::store::{JobId, Tended};
 
 /// A point of a job's way, in the order of the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,11 +51,62 @@ impl Point {
     }
 }
 
+/// Something that has happened, and what was measured of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// An upload became pixels, in so long.
+    Decoded(Duration),
+    /// A job was claimed that had been started before.
+    Redelivered,
+    /// A job goes to a model.
+    Launched {
+        /// Since it was accepted.
+        queued: Duration,
+        /// Since this process claimed it.
+        held: Duration,
+    },
+    /// A batch was in a model, whatever came of it.
+    Ran {
+        /// Its size.
+        images: usize,
+        /// Time in the model.
+        infer: Duration,
+    },
+    /// A caller gets its answer, so long after its upload.
+    Answered(Duration),
+    /// A caller is refused.
+    Refused(ErrorCode),
+    /// A job was taken back.
+    Cancelled,
+    /// A job became a dead letter, because its last attempt failed here.
+    Dead,
+    /// The store was tended.
+    Tended(Tended),
+}
+
 /// Somebody who is told of every job at every point. Called on the pipeline's own threads: it
 /// must be quick.
 pub trait Observer: Send + Sync + 'static {
     /// The job has come to this point.
     fn reached(&self, point: Point, id: JobId);
+
+    /// This has happened.
+    fn saw(&self, _fact: Fact) {}
+}
+
+/// Two who are told, one after the other.
+pub struct Both(pub Arc<dyn Observer>, pub Arc<dyn Observer>);
+
+impl Observer for Both {
+    fn reached(&self, point: Point, id: JobId) {
+        self.0.reached(point, id);
+        self.1.reached(point, id);
+    }
+
+    fn saw(&self, fact: Fact) {
+        self.0.saw(fact);
+        self.1.saw(fact);
+    }
 }
 
 /// Nobody.

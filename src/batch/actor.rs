@@ -24,7 +24,7 @@ use crate::classify::catalog::Catalog;
 use crate::credit::{Credit, Credits};
 use crate::health::Health;
 use crate::message::{Awaited, Batch, Decoded, Held, LookAgain, Offered, Settled};
-use crate::observe::{Observer, Point};
+use crate::observe::{Fact, Observer, Point};
 use crate::pulse::Pulse;
 use crate::store::{Claimed, Enqueued, JobId, JobStore, Lease, Start, StoreError, UnixMillis};
 
@@ -209,17 +209,21 @@ impl Batcher {
         let lane = batch.first().map_or(0, |entry| entry.lane);
         let mut jobs = Vec::with_capacity(batch.len());
         let mut pixels = Vec::with_capacity(batch.iter().map(|entry| entry.job.pixels.len()).sum());
-        for (Entry { job, .. }, started) in batch.into_iter().zip(started) {
+        let until = self.now();
+        for (Entry { job, since, .. }, started) in batch.into_iter().zip(started) {
             if *started == Start::Gone {
                 self.held.remove(&job.lease.id);
                 continue;
             }
             self.parts.observer.reached(Point::Started, job.lease.id);
+            let queued = now.since(job.created);
+            let held = until.saturating_sub(since);
+            self.parts.observer.saw(Fact::Launched { queued, held });
             pixels.extend_from_slice(&job.pixels);
             jobs.push(Held {
                 lease: job.lease,
                 top: job.top,
-                queued: now.since(job.created),
+                queued,
             });
         }
         if jobs.is_empty() {
@@ -274,6 +278,7 @@ impl Batcher {
             match tended {
                 Ok(tended) => {
                     this.parts.health.store_answers();
+                    this.parts.observer.saw(Fact::Tended(tended));
                     if tended.reclaimed > 0 || tended.dead > 0 {
                         tracing::info!(
                             jobs.reclaimed = tended.reclaimed,

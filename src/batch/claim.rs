@@ -7,7 +7,7 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 
 use super::actor::Batcher;
 use super::policy::{Entry, most_waiting};
-use crate::observe::Point;
+use crate::observe::{Fact, Point};
 use crate::store::{Claimed, Failure, StoreError};
 
 impl Batcher {
@@ -53,6 +53,9 @@ impl Batcher {
         let since = self.now();
         for job in jobs {
             self.parts.observer.reached(Point::Claimed, job.lease.id);
+            if job.attempts > 0 {
+                self.parts.observer.saw(Fact::Redelivered);
+            }
             self.held.insert(job.lease.id, job.lease);
             let Some(served) = self.parts.catalog.get(&job.profile) else {
                 self.refuse(job, ctx);

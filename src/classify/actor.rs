@@ -16,7 +16,7 @@ use super::model::Model;
 use super::top::{Prediction, top};
 use crate::batch::policy::Lane;
 use crate::message::{Batch, Classified, Held, Scored};
-use crate::observe::{Observer, Point};
+use crate::observe::{Fact, Observer, Point};
 use crate::pulse::Pulse;
 
 /// Runs batches on one device.
@@ -102,6 +102,8 @@ impl Handler<Batch> for Classifier {
         let done = if outcome.is_ok() { jobs.len() } else { 0 };
         self.pulse.end(Instant::now(), done);
         let infer = started.elapsed();
+        let images = jobs.len();
+        self.observer.saw(Fact::Ran { images, infer });
         for job in &jobs {
             self.observer.reached(Point::Inferred, job.lease.id);
         }

@@ -270,17 +270,14 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
 }
 
 fn check_role(role: Role, store: &StoreUrl) -> Result<(), ConfigError> {
-    let role = match role {
-        Role::All => return Ok(()),
-        Role::Web => "web",
-        Role::Worker => "worker",
-    };
-    match store {
-        StoreUrl::Memory | StoreUrl::Sqlite(_) => Err(ConfigError::Alone {
-            role,
-            store: store.to_string(),
-        }),
-        StoreUrl::Redis(_) => Ok(()),
+    match (role, store) {
+        (Role::All, _) | (_, StoreUrl::Redis(_)) => Ok(()),
+        (Role::Web | Role::Worker, StoreUrl::Memory | StoreUrl::Sqlite(_)) => {
+            Err(ConfigError::Alone {
+                role: role.name(),
+                store: store.to_string(),
+            })
+        }
     }
 }
 

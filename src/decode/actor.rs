@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Limits, decode};
 use crate::error::{ErrorCode, Refusal};
 use crate::message::{Ask, Decoded, Upload};
-use crate::observe::{Observer, Point};
+use crate::observe::{Fact, Observer, Point};
 use crate::store::{Idempotency, NewJob, UnixMillis};
 
 /// Turns uploads into pixels.
@@ -59,6 +59,7 @@ impl Handler<Upload> for Decoder {
             Err(refusal) => return ticket.refuse(refusal),
         };
         ticket.decode = started.elapsed();
+        self.observer.saw(Fact::Decoded(ticket.decode));
         self.observer.reached(Point::Decoded, ticket.id);
         let keep = ask.keep || ask.idempotency_key.is_some();
         let job = NewJob {

@@ -50,6 +50,9 @@ pub(super) const fn status(code: ErrorCode) -> StatusCode {
     }
 }
 
+/// What a response says no to, for who counts.
+pub(super) struct Refused(pub(super) Vec<ErrorCode>);
+
 /// The article's JSON, key for key.
 #[derive(Serialize)]
 struct Success<'a> {
@@ -146,6 +149,11 @@ pub(super) fn many(replies: &[Reply]) -> HttpResponse {
         _ => None,
     });
     add_retry_after(&mut response, retry_after.max());
+    let codes = replies.iter().filter_map(|reply| match reply {
+        Reply::Refused(refusal, _) => Some(refusal.code),
+        _ => None,
+    });
+    response.extensions_mut().insert(Refused(codes.collect()));
     response.json(Items {
         success: results.iter().all(|item| item.success),
         results,
@@ -159,6 +167,9 @@ pub(super) fn refused(refusal: &Refusal, job: Option<JobId>) -> HttpResponse {
     if let Some(job) = job {
         response.insert_header((JOB_ID, job.to_string()));
     }
+    response
+        .extensions_mut()
+        .insert(Refused(vec![refusal.code]));
     response.json(Failure {
         success: false,
         error: error(refusal),

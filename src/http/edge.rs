@@ -15,6 +15,7 @@ use crate::classify::catalog::Catalog;
 use crate::error::{ErrorCode, Refusal};
 use crate::health::Health;
 use crate::message::{Abandoned, Upload};
+use crate::observe::Observer;
 use crate::respond::rate::{Rate, retry_after};
 use crate::store::JobStore;
 use crate::ticket::Reply;
@@ -41,6 +42,8 @@ pub struct Edge {
     pub rate: Arc<Mutex<Rate>>,
     /// Jobs in the queue when it was last looked at.
     pub depth: Arc<AtomicU64>,
+    /// Told of what becomes of requests.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl Edge {

@@ -6,20 +6,27 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde_json::json;
 
-use crate::health::{Health, NO_STORE};
-use crate::store::JobStore;
+use super::signs::Signs;
+use crate::health::NO_STORE;
 
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
-pub(super) async fn ready(health: Data<Health>, store: Data<dyn JobStore>) -> HttpResponse {
-    let mut reasons = health.reasons();
-    let places = store.places();
+/// Why the process is not ready; nothing if it is.
+pub(super) fn reasons(signs: &Signs) -> Vec<&'static str> {
+    let mut reasons = signs.health.reasons();
+    let places = signs.store.places();
     let none_answers = !places.is_empty() && places.iter().all(|place| place.trouble.is_some());
     if none_answers && !reasons.contains(&NO_STORE) {
         reasons.push(NO_STORE);
     }
+    reasons
+}
+
+pub(super) async fn ready(signs: Data<Signs>) -> HttpResponse {
+    let reasons = reasons(&signs);
+    let places = signs.store.places();
     let mut body = if reasons.is_empty() {
         json!({"status": "ready"})
     } else {

@@ -8,8 +8,9 @@ use actix_web::web::{Data, Path};
 use super::answer;
 use super::edge::Edge;
 use crate::error::{ErrorCode, Refusal};
+use crate::observe::Fact;
 use crate::respond::outcome;
-use crate::store::{JobId, StoreError};
+use crate::store::{JobId, JobState, StoreError};
 
 pub(super) async fn get(id: Path<String>, edge: Data<Edge>) -> HttpResponse {
     let found = match parse(&id) {
@@ -33,7 +34,12 @@ pub(super) async fn delete(id: Path<String>, edge: Data<Edge>) -> HttpResponse {
         Ok(id) => id,
     };
     match edge.store.cancel(id).await {
-        Ok(Some(state)) => answer::job_state(id, state),
+        Ok(Some(state)) => {
+            if state == JobState::Cancelled {
+                edge.observer.saw(Fact::Cancelled);
+            }
+            answer::job_state(id, state)
+        }
         Ok(None) => answer::refused(&outcome::forgotten(), None),
         Err(error) => answer::refused(&refuse(&edge, &error), None),
     }

@@ -8,9 +8,11 @@ mod answer;
 pub mod edge;
 mod health;
 mod jobs;
+mod metrics;
 mod pending;
 mod predict;
 mod request_id;
+pub mod signs;
 pub mod upload;
 
 use actix_web::body::MessageBody;
@@ -20,22 +22,22 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, Error, HttpResponse};
 
 use crate::error::{ErrorCode, Refusal};
-use crate::health::Health;
-use crate::store::JobStore;
 use edge::Edge;
+use signs::Signs;
 
-/// What a process shows.
+/// What a process takes.
 #[derive(Clone)]
 pub enum Face {
     /// Everything.
     Edge(Data<Edge>),
-    /// How it is, and nothing else: it takes no images.
-    Health(Data<Health>, Data<dyn JobStore>),
+    /// No images: it shows how it is, and nothing else.
+    Worker,
 }
 
 /// The web application: routes, and what every answer has.
 pub fn app(
     face: Face,
+    signs: Data<Signs>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -46,24 +48,22 @@ pub fn app(
     >,
 > {
     App::new()
+        .app_data(signs)
+        .wrap(from_fn(metrics::count_refusals))
         .wrap(from_fn(request_id::name))
         .service(web::resource("/healthz").get(health::live))
         .service(web::resource("/readyz").get(health::ready))
+        .service(web::resource("/metrics").get(metrics::page))
         .configure(|routes| match face {
             Face::Edge(edge) => pages(routes, edge),
-            Face::Health(health, store) => {
-                routes
-                    .app_data(health)
-                    .app_data(store)
-                    .default_service(web::to(takes_no_images));
+            Face::Worker => {
+                routes.default_service(web::to(takes_no_images));
             }
         })
 }
 
 fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
     routes
-        .app_data(Data::from(edge.health.clone()))
-        .app_data(Data::from(edge.store.clone()))
         .app_data(edge)
         .service(
             web::resource("/predict")
@@ -90,7 +90,7 @@ async fn not_found() -> HttpResponse {
 }
 
 async fn takes_no_images() -> HttpResponse {
-    let message = "this process is a worker and has GET /healthz and GET /readyz alone: send images \
-                   to one with --role web or all";
+    let message = "this process is a worker and has GET /healthz, /readyz and /metrics alone: send \
+                   images to one with --role web or all";
     answer::refused(&Refusal::new(ErrorCode::NotFound, message), None)
 }

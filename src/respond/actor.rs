@@ -23,7 +23,7 @@ use crate::batch::backoff::Backoff;
 use crate::error::Refusal;
 use crate::health::Health;
 use crate::message::{Abandoned, Awaited, Classified, Offered, Settled};
-use crate::observe::{Observer, Point};
+use crate::observe::{Fact, Observer, Point};
 use crate::store::{
     Completed, Completion, Failed, Failure, JobId, JobState, JobStore, JobView, Lease, StoreError,
 };
@@ -117,6 +117,8 @@ impl Responder {
                 queue: Duration::from_micros(record.queue_us),
                 infer: Duration::from_micros(record.infer_us),
             };
+            let total = ticket.arrived.elapsed();
+            self.parts.observer.saw(Fact::Answered(total));
             ticket.reply(Reply::Answered(Answer {
                 id,
                 predictions: record.predictions.clone(),
@@ -154,7 +156,11 @@ impl Responder {
             self.recording.remove(&lease.id);
             match failed {
                 Failed::Again => {}
-                Failed::Dead | Failed::Stale => self.look_up_if_awaited(lease.id, ctx),
+                Failed::Dead => {
+                    self.parts.observer.saw(Fact::Dead);
+                    self.look_up_if_awaited(lease.id, ctx);
+                }
+                Failed::Stale => self.look_up_if_awaited(lease.id, ctx),
             }
         }
         if self.parts.settled.try_send(Settled(leases)).is_err() {
@@ -197,11 +203,17 @@ impl Responder {
     fn cancel(&self, id: JobId, ctx: &mut Context<Self>) {
         let store = self.parts.store.clone();
         let cancel = async move { store.cancel(id).await };
-        ctx.spawn(cancel.into_actor(self).map(move |cancelled, _, _| {
-            if let Err(error) = cancelled {
-                tracing::debug!(job.id = %id, %error, "cannot cancel a job nobody waits for");
-            }
-        }));
+        ctx.spawn(
+            cancel
+                .into_actor(self)
+                .map(move |cancelled, this, _| match cancelled {
+                    Ok(Some(JobState::Cancelled)) => this.parts.observer.saw(Fact::Cancelled),
+                    Ok(_) => {}
+                    Err(error) => {
+                        tracing::debug!(job.id = %id, %error, "cannot cancel a job nobody waits for");
+                    }
+                }),
+        );
     }
 }
 

@@ -228,6 +228,13 @@ impl TestApp {
         )
     }
 
+    /// A page that is text.
+    pub(crate) fn text(&self, path: &str) -> String {
+        let mut response = self.agent.get(self.url(path)).call().unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        response.body_mut().read_to_string().unwrap()
+    }
+
     pub(crate) fn delete(&self, path: &str) -> Told {
         Told::of(
             self.agent

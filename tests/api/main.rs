@@ -11,6 +11,7 @@ mod fake;
 mod faults;
 mod jobs;
 mod limits;
+mod metrics;
 mod predict;
 mod roles;
 mod shutdown;

@@ -14,7 +14,8 @@
 //! - **A shard that is down** takes no new work, its accepted work waits for its return, the others
 //!   go on. Whoever asks it finds out within 2 s and it is not asked again until it answers.
 //! - **Bounds** are for the whole, in equal parts: no shard ever holds more than its part.
-//! - **Order**: strict priority and arrival hold in each shard and within what one claim gives.
+//! - **Order**: priorities, their shares and arrival hold in each shard, priority also within what one
+//!   claim gives.
 //! - **Adding a shard** moves nothing: names of jobs carry nothing, so a job is looked for in its
 //!   order until it is found. Before one is removed it must be empty.
 //!
