@@ -5,6 +5,7 @@ mod naive;
 
 mod plans;
 mod integer;
+mod integer_convolution;
 mod engine;
 mod kernels;
 mod winograd;
