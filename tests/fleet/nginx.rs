@@ -62,11 +62,12 @@ impl Drop for Nginx {
 }
 
 /// What one process refuses or breaks off is asked of the next one, POST too: images are classified
-/// alike however often, and a repeated Idempotency-Key is the same job.
+/// alike however often, and a repeated Idempotency-Key is the same job. None is left alone for a while after it
+/// failed: two restarts within that time would leave nobody.
 fn configuration(addr: SocketAddr, upstream: &[SocketAddr]) -> String {
     let servers: String = upstream
         .iter()
-        .map(|server| format!("server {server} max_fails=1 fail_timeout=1s; "))
+        .map(|server| format!("server {server} max_fails=0; "))
         .collect();
     format!(
         "daemon off; master_process off; pid nginx.pid; error_log stderr crit;
