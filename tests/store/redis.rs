@@ -3,6 +3,8 @@
 //!
 //! Each store value stands for a process: it has a consumer, a thread and connections of its own.
 
+#[cfg(target_os = "linux")]
+mod clock;
 mod cluster;
 mod faults;
 mod memory_use;
@@ -12,13 +14,14 @@ mod sharing;
 mod tls;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use beagle::store::redis::RedisStore;
 use beagle::store::{JobStore, StoreLimits};
 
 use crate::contract::{Lab, durable_one_place_store, durable_store, every_store, one_place_store};
-use crate::fixture::soon;
+use crate::fixture::{GUARD, job, soon};
 use crate::redis_server::RedisServer;
 
 every_store!(RedisLab);
@@ -49,6 +52,24 @@ impl Lab for RedisLab {
 /// A process' store in this Redis.
 fn open(server: &RedisServer, limits: StoreLimits) -> RedisStore {
     RedisStore::open(&server.url(), limits).unwrap()
+}
+
+/// Waits until calls succeed again, on both connections that calls take.
+async fn until_it_works(store: &RedisStore) {
+    let asked = Instant::now();
+    let witness = job();
+    loop {
+        let offered = store.enqueue(witness.clone()).await;
+        let answer = match offered {
+            Ok(_) => store.cancel(witness.id).await.map(drop),
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(()) => return,
+            Err(error) => assert!(asked.elapsed() < GUARD, "still {error}"),
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Waits until the store makes its calls.
