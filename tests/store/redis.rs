@@ -7,6 +7,8 @@
 mod clock;
 mod cluster;
 mod faults;
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod memory_use;
 mod opening;
 mod sentinel;
