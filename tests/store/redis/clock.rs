@@ -9,7 +9,7 @@ use beagle::store::{
 };
 use tempfile::TempDir;
 
-use super::{open, until_it_works};
+use super::{WRITES_AT_ONCE, open, until_it_works};
 use crate::fixture::{
     accept, accept_many, claim_one, completion, finish_one, forgotten, job, keyed, limits, run_one,
     soon, state, tend_until, view,
@@ -43,7 +43,10 @@ impl Clock {
         let file = self.folder.path().join("clock");
         let file = format!("FAKETIME_TIMESTAMP_FILE={}", file.display());
         let plain = ["FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1"];
-        let server = RedisServer::start_under(&["env", preload, &file, plain[0], plain[1]], &[]);
+        let server = RedisServer::start_under(
+            &["env", preload, &file, plain[0], plain[1]],
+            &WRITES_AT_ONCE,
+        );
         tidy(&server);
         server
     }

@@ -11,7 +11,7 @@ use beagle::store::{
 };
 use bytes::Bytes;
 
-use super::{open, until_it_works};
+use super::{WRITES_AT_ONCE, open, until_it_works};
 use crate::fixture::{accept, completion, job, limits, run_one, soon, state};
 use crate::redis_server::RedisServer;
 
@@ -83,7 +83,7 @@ async fn a_redis_that_is_killed_while_its_disk_is_full_loses_at_most_its_last_an
 
 /// Its files may be limited, and it hears of a limit as of a full disk.
 fn with_limits() -> RedisServer {
-    RedisServer::start_under(&["env", "--ignore-signal=XFSZ"], &[])
+    RedisServer::start_under(&["env", "--ignore-signal=XFSZ"], &WRITES_AT_ONCE)
 }
 
 /// Leaves Redis so much room for each file.
