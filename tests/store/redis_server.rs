@@ -23,6 +23,7 @@ pub(crate) struct RedisServer {
     port: u16,
     folder: TempDir,
     options: Vec<String>,
+    under: Vec<String>,
     child: Child,
 }
 
@@ -34,20 +35,27 @@ impl RedisServer {
 
     /// Starts one with more options, each a name and a value: `["--maxmemory", "10mb"]`.
     pub(crate) fn start_with(options: &[&str]) -> Self {
-        Self::start_as(|| options.iter().map(|option| option.to_string()).collect())
+        Self::start_under(&[], options)
+    }
+
+    /// The same under a program that becomes it, given with its arguments: `["env", "A=B"]`.
+    pub(crate) fn start_under(under: &[&str], options: &[&str]) -> Self {
+        Self::start_as(under, || owned(options))
     }
 
     /// The same with options that are made anew for each attempt, because they name ports.
-    pub(crate) fn start_as(options: impl Fn() -> Vec<String>) -> Self {
+    pub(crate) fn start_as(under: &[&str], options: impl Fn() -> Vec<String>) -> Self {
+        let under = owned(under);
         let folder = tempfile::tempdir().unwrap();
         for _ in 0..100 {
             let (port, options) = (free_port(), options());
             // Another test may have taken a port in between.
-            if let Some(child) = launch(port, &folder, &options) {
+            if let Some(child) = launch(port, &folder, &under, &options) {
                 return Self {
                     port,
                     folder,
                     options,
+                    under,
                     child,
                 };
             }
@@ -63,6 +71,11 @@ impl RedisServer {
     /// Its port.
     pub(crate) fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// A connection of the test's own, to look behind the store.
@@ -104,7 +117,7 @@ impl RedisServer {
 
     /// Starts it again after [`kill`](Self::kill), at the same port with the same data.
     pub(crate) fn restart(&mut self) {
-        let child = launch(self.port, &self.folder, &self.options);
+        let child = launch(self.port, &self.folder, &self.under, &self.options);
         self.child = child.expect("the port is taken");
     }
 
@@ -119,7 +132,7 @@ impl RedisServer {
     }
 
     fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         let status = Command::new("kill").args([signal, &pid]).status().unwrap();
         assert!(status.success());
     }
@@ -133,8 +146,10 @@ impl Drop for RedisServer {
     }
 }
 
-fn launch(port: u16, folder: &TempDir, options: &[String]) -> Option<Child> {
-    let mut child = Command::new(program())
+fn launch(port: u16, folder: &TempDir, under: &[String], options: &[String]) -> Option<Child> {
+    let mut words = under.iter().map(OsString::from).chain([program()]);
+    let mut child = Command::new(words.next().unwrap())
+        .args(words)
         .args([
             "--port",
             &port.to_string(),
@@ -159,6 +174,10 @@ fn launch(port: u16, folder: &TempDir, options: &[String]) -> Option<Child> {
     // It must not wait for somebody to read what it says.
     thread::spawn(move || lines.for_each(drop));
     Some(child)
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// The program of the path, or the one that is named.

@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 fn test(steps: &mut Steps) {
     if !steps.require(
         "packages",
-        packages::install(&["npm", "redis-server", "nginx"]),
+        packages::install(&["npm", "redis-server", "nginx", "faketime"]),
     ) {
         return;
     }

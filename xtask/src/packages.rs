@@ -5,10 +5,11 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 /// Programs and the Debian packages that bring them.
-const PACKAGES: [(&str, &str); 4] = [
+const PACKAGES: [(&str, &str); 5] = [
     ("npm", "npm"),
     ("nginx", "nginx-light"),
     ("redis-server", "redis-server"),
+    ("faketime", "faketime"),
     ("vulkaninfo", "vulkan-tools mesa-vulkan-drivers"),
 ];
 

@@ -29,7 +29,7 @@ fn three() -> Vec<RedisServer> {
 }
 
 fn node() -> RedisServer {
-    RedisServer::start_as(|| {
+    RedisServer::start_as(&[], || {
         let bus = free_port().to_string();
         let words = ["--cluster-enabled", "yes", "--cluster-port", &bus];
         let words = words.iter().chain(&["--cluster-node-timeout", "1000"]);

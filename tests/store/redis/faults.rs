@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use beagle::store::redis::RedisStore;
 use beagle::store::{
     Completed, Enqueued, JobState, JobStore, NewJob, Start, StoreError, StoreLimits,
 };
 use bytes::Bytes;
 
-use super::open;
+use super::{open, until_it_works};
 use crate::fixture::{
-    GUARD, accept, accept_many, claim_one, completion, finish_one, job, limits, run_one, soon,
-    state,
+    accept, accept_many, claim_one, completion, finish_one, job, limits, run_one, soon, state,
 };
 use crate::redis_server::RedisServer;
 
@@ -243,24 +241,6 @@ async fn cut_connections_are_made_again() {
         }
     })
     .await;
-}
-
-/// Waits until calls succeed again, on both connections that calls take.
-async fn until_it_works(store: &RedisStore) {
-    let asked = Instant::now();
-    let witness = job();
-    loop {
-        let offered = store.enqueue(witness.clone()).await;
-        let answer = match offered {
-            Ok(_) => store.cancel(witness.id).await.map(drop),
-            Err(error) => Err(error),
-        };
-        match answer {
-            Ok(()) => return,
-            Err(error) => assert!(asked.elapsed() < GUARD, "still {error}"),
-        }
-        tokio::task::yield_now().await;
-    }
 }
 
 #[track_caller]

@@ -12,6 +12,10 @@ local known = redis.call('HMGET', P .. 'meta', 'run', 'since')
 if known[1] ~= run then
   redis.call('HSET', P .. 'meta', 'run', run, 'since', known[1] and NOW or 0)
   known[2] = known[1] and NOW or 0
+elseif tonumber(known[2]) > NOW then
+  -- The clock went back since.
+  redis.call('HSET', P .. 'meta', 'since', NOW)
+  known[2] = NOW
 end
 local up = NOW - tonumber(known[2])
 
@@ -40,7 +44,12 @@ for _, priority in ipairs(PRIORITIES) do
         leave(priority, entry)
       end
     end
-    if redis.call('EXISTS', P .. 'alive:' .. consumer) == 0 then
+    local left = redis.call('PTTL', P .. 'alive:' .. consumer)
+    if left > ALIVE_MS then
+      -- Said before the clock went back: the dead would live on for as long as that was.
+      redis.call('PEXPIRE', P .. 'alive:' .. consumer, ALIVE_MS)
+    end
+    if left == -2 then
       if up >= ALIVE_MS then
         if pending(priority, consumer, 0, BATCH, visit) then
           more = true
