@@ -63,27 +63,43 @@ impl Blocking {
 
     /// The tiles and the panels of a chunk.
     pub(crate) fn chunk(&self, chunk: usize) -> (Range<usize>, Range<usize>) {
-        let [blocks, groups] = self.parts;
-        let even = |axis: usize, index: usize, parts: usize| {
-            let at = |index: usize| index * self.work[axis] / parts;
-            at(index)..at(index + 1)
-        };
-        let (block, group) = if self.by_block {
-            (chunk / groups, chunk % groups)
+        let [outer, inner] = self.axes();
+        let parts = self.parts[inner];
+        let [outer, inner] = [
+            self.part(outer, chunk / parts),
+            self.part(inner, chunk % parts),
+        ];
+        if self.by_block {
+            (outer, inner)
         } else {
-            (chunk % blocks, chunk / blocks)
-        };
-        (even(0, block, blocks), even(1, group, groups))
+            (inner, outer)
+        }
+    }
+
+    /// The axis whose parts come one after the other, and the one that is run through in each.
+    const fn axes(&self) -> [usize; 2] {
+        if self.by_block { [0, 1] } else { [1, 0] }
+    }
+
+    /// One of the parts along an axis.
+    const fn part(&self, axis: usize, index: usize) -> Range<usize> {
+        let (work, parts) = (self.work[axis], self.parts[axis]);
+        index * work / parts..(index + 1) * work / parts
+    }
+
+    /// What all chunks before one cost.
+    const fn before(&self, chunk: usize) -> usize {
+        let [outer, inner] = self.axes();
+        let parts = self.parts[inner];
+        let part = self.part(outer, chunk / parts);
+        let begun = (part.end - part.start) * self.part(inner, chunk % parts).start;
+        part.start * self.work[inner] + begun + chunk * OVERHEAD
     }
 
     /// What the thread with the most to do has to do.
     fn span(&self, threads: usize) -> usize {
-        let at = |thread| self.chunks() * thread / threads;
-        let cost = |chunk| {
-            let (tiles, panels) = self.chunk(chunk);
-            tiles.len() * panels.len() + OVERHEAD
-        };
-        let shares = (0..threads).map(|thread| (at(thread)..at(thread + 1)).map(cost).sum());
+        let at = |thread| self.before(self.chunks() * thread / threads);
+        let shares = (0..threads).map(|thread| at(thread + 1) - at(thread));
         shares.max().unwrap_or(0)
     }
 }
@@ -110,6 +126,20 @@ mod tests {
                 }
             }
             assert!(seen.iter().all(|&times| times == 1), "{blocking:?}");
+        }
+    }
+
+    #[test]
+    fn what_chunks_cost_adds_up() {
+        for by_block in [true, false] {
+            let blocking = Blocking::even([14, 9], [4, 2], by_block);
+            let mut sum = 0;
+            for chunk in 0..blocking.chunks() {
+                assert_eq!(blocking.before(chunk), sum);
+                let (tiles, panels) = blocking.chunk(chunk);
+                sum += tiles.len() * panels.len() + OVERHEAD;
+            }
+            assert_eq!(blocking.before(blocking.chunks()), sum);
         }
     }
 

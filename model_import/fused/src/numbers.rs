@@ -32,8 +32,6 @@ pub(crate) struct Numbers {
     pub(crate) rule: Rule,
     /// Nothing where floats are made of the sums.
     whole: Option<WholeNumbers>,
-    /// What sums start at then.
-    zeros: Vec<i32>,
 }
 
 impl Numbers {
@@ -66,19 +64,19 @@ impl Numbers {
             residual_scale: 1.0,
             rule,
             whole: None,
-            zeros: vec![0; padded],
         }
     }
 
     /// How the sums of a panel become bytes.
     pub(crate) fn requantize(&self, panel: &Panel) -> Requantize {
-        let null = std::ptr::null();
-        let (whole, first) = (self.whole.as_ref(), panel.channel);
+        let Some(whole) = &self.whole else {
+            return Requantize::NONE;
+        };
         Requantize {
-            start: whole.map_or(&self.zeros, |whole| &whole.start)[first..].as_ptr(),
-            shift: whole.map_or(null, |whole| whole.shift[first..].as_ptr()),
-            factor: whole.map_or(std::ptr::null(), |whole| whole.factor[first..].as_ptr()),
-            residual_factor: whole.map_or(0, |whole| whole.residual_factor),
+            start: whole.start[panel.channel..].as_ptr(),
+            shift: whole.shift[panel.channel..].as_ptr(),
+            factor: whole.factor[panel.channel..].as_ptr(),
+            residual_factor: whole.residual_factor,
             low: round_byte(self.rule.low),
             high: round_byte(self.rule.high),
         }
@@ -151,7 +149,6 @@ fn bytes(
         scale: floats(&scale),
         residual_scale: residual_scale as f32,
         whole,
-        zeros: vec![0; scale.len()],
         rule: match output.format {
             Format::U8 => stored_rule(rule, &output.quantum),
             Format::F32 | Format::Bf16 => rule,

@@ -28,8 +28,12 @@ impl Turns {
         let owners = (thread..threads).chain(0..thread);
         owners.into_iter().find_map(|owner| {
             let [first, end] = [owner, owner + 1].map(|part| chunks * part / threads);
-            let taken = self.0[owner][stage].fetch_add(1, Ordering::Relaxed);
-            Some(first + taken).filter(|&chunk| chunk < end)
+            let taken = &self.0[owner][stage];
+            // A look is cheap while everybody looks; the count is not touched for nothing.
+            if first + taken.load(Ordering::Relaxed) >= end {
+                return None;
+            }
+            Some(first + taken.fetch_add(1, Ordering::Relaxed)).filter(|&chunk| chunk < end)
         })
     }
 }

@@ -18,35 +18,20 @@ pub(crate) fn of(
     let real = to == Format::F32;
     debug_assert!(real || from == to, "no kernel makes {to:?} of {from:?}");
     match from {
-        Format::F32 if halves => f32_half_weights(level),
-        Format::F32 => f32(level),
+        Format::F32 => f32(level, halves),
         Format::Bf16 => bf16::of(level, dots && level.has_bf16(), real),
         Format::U8 => int8::of(level, dots && level.has_vnni(), real),
     }
 }
 
-/// The f32 kernels of `level`.
-fn f32(level: Level) -> &'static Kernels {
-    match level {
-        Level::Portable => &super::portable::F32,
+/// The f32 kernels of `level`, with halved weights or not.
+fn f32(level: Level, halves: bool) -> &'static Kernels {
+    let [whole, half] = match level {
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => &super::avx2::F32,
+        Level::Avx2 => [&super::avx2::F32, &super::avx2::F32_HALF_WEIGHTS],
         #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => &super::avx512::F32,
-        #[cfg(not(target_arch = "x86_64"))]
-        _ => &super::portable::F32,
-    }
-}
-
-/// Those with halved weights.
-fn f32_half_weights(level: Level) -> &'static Kernels {
-    match level {
-        Level::Portable => &super::portable::F32_HALF_WEIGHTS,
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => &super::avx2::F32_HALF_WEIGHTS,
-        #[cfg(target_arch = "x86_64")]
-        Level::Avx512 => &super::avx512::F32_HALF_WEIGHTS,
-        #[cfg(not(target_arch = "x86_64"))]
-        _ => &super::portable::F32_HALF_WEIGHTS,
-    }
+        Level::Avx512 => [&super::avx512::F32, &super::avx512::F32_HALF_WEIGHTS],
+        _ => [&super::portable::F32, &super::portable::F32_HALF_WEIGHTS],
+    };
+    if halves { half } else { whole }
 }

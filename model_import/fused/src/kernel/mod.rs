@@ -79,10 +79,15 @@ pub(crate) struct Requantize {
     pub(crate) high: u8,
 }
 
+/// Channels of the widest panel of any level.
+pub(crate) const WIDEST: usize = 32;
+/// What sums start at that become floats.
+static ZEROS: [i32; WIDEST] = [0; WIDEST];
+
 impl Requantize {
-    /// Of kernels that have no use for it.
+    /// Where floats are made of the sums.
     pub(crate) const NONE: Self = Self {
-        start: std::ptr::null(),
+        start: (&raw const ZEROS).cast(),
         shift: std::ptr::null(),
         factor: std::ptr::null(),
         residual_factor: 0,

@@ -8,7 +8,7 @@ use super::{Images, Parts, Step, Value};
 use crate::blocking::Blocking;
 use crate::convolution::{Layouts, Tile, Tiling, Walk};
 use crate::element::Format;
-use crate::kernel::{self, Kernels};
+use crate::kernel::{self, Kernels, WIDEST};
 use crate::numbers::Numbers;
 use crate::pack::{Order, Panel, Panels};
 use crate::plan::Convolution;
@@ -69,6 +69,7 @@ impl Dense {
             (kernels.strips, kernels.pixels),
         );
         let (offsets, pixels) = walk.segments(&input.layout);
+        assert!(kernels.panel <= WIDEST, "no panel is so wide");
         let order = Order {
             widest: kernels.panel,
             interleaved: (input.format == Format::U8).then_some(kernels.lanes),

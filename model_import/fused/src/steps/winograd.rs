@@ -10,15 +10,13 @@ use std::sync::Arc;
 use super::{Images, Parts, Step, Value};
 use crate::blocking::Blocking;
 use crate::element::Rule;
-use crate::kernel::{self, Gather, Image, Kernels, Requantize, Scatter, Transforms};
+use crate::kernel::{self, Gather, Image, Kernels, Requantize, Scatter, Transforms, WIDEST};
 use crate::layout::CHANNELS;
 use crate::memory::LINE;
 use crate::pack::{Panel, Panels};
 use crate::plan::{Activation, Convolution};
 use crate::winograd::{Call, Square, blocking, pack};
 
-/// Channels of the widest panel of any level.
-const WIDEST: usize = 32;
 /// What products have for bias and scale.
 static NOTHING: [f32; WIDEST] = [0.0; WIDEST];
 static SAME: [f32; WIDEST] = [1.0; WIDEST];
