@@ -37,9 +37,10 @@ impl Health {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// A batch does not come out of a model: the process is about to end.
-    pub fn model_hangs(&self) {
-        self.hangs.store(true, Ordering::Release);
+    /// A batch does not come out of a model: the process is about to end. Says whether that is
+    /// news.
+    pub fn model_hangs(&self) -> bool {
+        !self.hangs.swap(true, Ordering::AcqRel)
     }
 
     /// Whether the process is about to end.
@@ -114,7 +115,7 @@ mod tests {
         assert!(health.reasons().is_empty());
         health.begin_drain();
         assert_eq!(health.reasons(), ["the server is about to stop"]);
-        health.model_hangs();
+        assert!(health.model_hangs() && !health.model_hangs());
         let both = ["the server is about to stop", "the model hangs"];
         assert_eq!(health.reasons(), both);
     }

@@ -48,7 +48,7 @@ impl Batcher {
         let slots = self.parts.slots.iter();
         let longest = slots.filter_map(|slot| slot.pulse.busy_for(now)).max();
         let stuck = self.watch.seen(now, longest.unwrap_or_default());
-        if stuck >= self.parts.wedge_timeout {
+        if stuck >= self.parts.wedge_timeout && self.parts.health.model_hangs() {
             self.give_up(stuck, ctx);
         }
     }
@@ -59,7 +59,6 @@ impl Batcher {
             jobs.held = self.held.len(),
             "the model hangs: its jobs are handed back and this process ends"
         );
-        self.parts.health.model_hangs();
         let unstarted = self.stop_claiming(ctx);
         // What was given to a model is charged and runs alone from then on: one of them may be
         // what the model hangs on. Of those just being started some may not be charged yet.

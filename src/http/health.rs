@@ -8,15 +8,15 @@ use serde_json::json;
 
 use super::signs::Signs;
 use crate::health::NO_STORE;
+use crate::store::Place;
 
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({"status": "ok"}))
 }
 
 /// Why the process is not ready; nothing if it is.
-pub(super) fn reasons(signs: &Signs) -> Vec<&'static str> {
+pub(super) fn reasons(signs: &Signs, places: &[Place]) -> Vec<&'static str> {
     let mut reasons = signs.health.reasons();
-    let places = signs.store.places();
     let none_answers = !places.is_empty() && places.iter().all(|place| place.trouble.is_some());
     if none_answers && !reasons.contains(&NO_STORE) {
         reasons.push(NO_STORE);
@@ -25,8 +25,8 @@ pub(super) fn reasons(signs: &Signs) -> Vec<&'static str> {
 }
 
 pub(super) async fn ready(signs: Data<Signs>) -> HttpResponse {
-    let reasons = reasons(&signs);
     let places = signs.store.places();
+    let reasons = reasons(&signs, &places);
     let mut body = if reasons.is_empty() {
         json!({"status": "ready"})
     } else {

@@ -23,11 +23,13 @@ use crate::store::{Stats, StoreError, UnixMillis};
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) async fn page(signs: Data<Signs>) -> HttpResponse {
+    let stats = told(signs.store.stats()).await;
+    let places = signs.store.places();
     let figures = Figures {
         now: UnixMillis::now(),
-        stats: told(signs.store.stats()).await,
-        places: signs.store.places(),
-        ready: reasons(&signs).is_empty(),
+        stats,
+        ready: reasons(&signs, &places).is_empty(),
+        places,
         warm: if signs.health.is_warm() {
             signs.models
         } else {

@@ -5,11 +5,9 @@
 //! checked.
 
 use std::env;
-use std::io::{self, BufRead as _};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use beagle::app::{App, Ended, Engines, Settings};
@@ -27,14 +25,11 @@ use signal_hook::low_level::raise;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fake::{self, Fake, Stage};
+use crate::parent::{MARK, stage};
 use crate::{GUARD, place, say};
 
 /// The variable that holds the [`Orders`].
 pub(crate) const ORDERS: &str = "BEAGLE_CRASH_ORDERS";
-/// What every line for the parent begins with; the test harness has lines of its own.
-pub(crate) const MARK: &str = "@";
-/// Told on stdin: whatever waits in the model goes on.
-pub(crate) const OPEN: &str = "open";
 
 /// How a server is to run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -78,18 +73,7 @@ impl Observer for Fuse {
 fn entry() {
     let Ok(orders) = env::var(ORDERS) else { return };
     let orders: Orders = serde_json::from_str(&orders).unwrap();
-    let stage = Arc::new(Stage::default());
-    if orders.gate_open {
-        stage.open();
-    } else {
-        let stage = stage.clone();
-        thread::spawn(move || {
-            stage.wait_for_batches(1);
-            say(&format!("{MARK} holding"));
-        });
-    }
-    let listener = stage.clone();
-    thread::spawn(move || listen(&listener));
+    let stage = stage(orders.gate_open);
     let ended = actix::System::new().block_on(serve(&orders, &stage));
     assert_eq!(ended, Ended::InOrder);
 }
@@ -113,16 +97,6 @@ async fn serve(orders: &Orders, stage: &Arc<Stage>) -> Ended {
         terminate.recv().await;
     };
     app.run_until(stop).await.unwrap()
-}
-
-/// Does as it is told; a parent that is gone needs no server.
-fn listen(stage: &Stage) {
-    for line in io::stdin().lock().lines().map_while(Result::ok) {
-        if line == OPEN {
-            stage.open();
-        }
-    }
-    std::process::exit(1);
 }
 
 fn settings() -> Settings {

@@ -17,6 +17,7 @@ mod gather;
 mod history;
 mod history_tests;
 mod outages;
+mod parent;
 mod place;
 mod rounds;
 mod scene;

@@ -11,7 +11,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 
 use crate::GUARD;
-use crate::child::{MARK, OPEN, ORDERS, Orders};
+use crate::child::{ORDERS, Orders};
+use crate::parent::{MARK, OPEN};
 
 /// A running server; killed when dropped.
 pub(crate) struct Server {

@@ -4,10 +4,8 @@
 //! on stdin. Must not know: who asks, what is checked.
 
 use std::env;
-use std::io::{self, BufRead as _};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use beagle::app::{App, Ended, Engines, Settings};
@@ -25,14 +23,11 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::fake::{self, Fake, Stage};
 use crate::fleet::open;
+use crate::parent::{MARK, stage};
 use crate::{GUARD, pass, say};
 
 /// The variable that holds the [`Orders`].
 pub(crate) const ORDERS: &str = "BEAGLE_FLEET_ORDERS";
-/// What every line for the parent begins with; the test harness has lines of its own.
-pub(crate) const MARK: &str = "@";
-/// Told on stdin: whatever waits in the model goes on.
-pub(crate) const OPEN: &str = "open";
 /// Told on stdout for every model that is made.
 pub(crate) const LOADED: &str = "loaded";
 /// How a process ends whose model hangs, as the program itself does.
@@ -92,18 +87,7 @@ impl Model for Planned {
 fn entry() {
     let Ok(orders) = env::var(ORDERS) else { return };
     let orders: Orders = serde_json::from_str(&orders).unwrap();
-    let stage = Arc::new(Stage::default());
-    if orders.gate_open {
-        stage.open();
-    } else {
-        let stage = stage.clone();
-        thread::spawn(move || {
-            stage.wait_for_batches(1);
-            say(&format!("{MARK} holding"));
-        });
-    }
-    let listener = stage.clone();
-    thread::spawn(move || listen(&listener));
+    let stage = stage(orders.gate_open);
     match actix::System::new().block_on(serve(&orders, &stage)) {
         Ended::InOrder => {}
         Ended::Wedged => std::process::exit(WEDGED),
@@ -151,16 +135,6 @@ fn catalog(orders: &Orders) -> Catalog {
         served
     });
     Catalog::new(profiles.collect()).unwrap()
-}
-
-/// Does as it is told; a parent that is gone needs no process.
-fn listen(stage: &Stage) {
-    for line in io::stdin().lock().lines().map_while(Result::ok) {
-        if line == OPEN {
-            stage.open();
-        }
-    }
-    std::process::exit(1);
 }
 
 fn settings(orders: &Orders) -> Settings {

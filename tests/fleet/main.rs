@@ -32,6 +32,8 @@ mod ask;
 mod fake;
 #[path = "../crash/history.rs"]
 mod history;
+#[path = "../crash/parent.rs"]
+mod parent;
 #[path = "../store/redis_server.rs"]
 mod redis_server;
 #[path = "../crash/server.rs"]

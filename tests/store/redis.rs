@@ -20,7 +20,7 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use beagle::store::redis::RedisStore;
-use beagle::store::{JobStore, StoreLimits};
+use beagle::store::{JobStore, StoreError, StoreLimits};
 
 use crate::contract::{Lab, durable_one_place_store, durable_store, every_store, one_place_store};
 use crate::fixture::{GUARD, job, soon};
@@ -77,6 +77,20 @@ async fn until_it_works(store: &RedisStore) {
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// Offers one job until it is taken, over a failover.
+async fn until_it_takes_a_job(store: &RedisStore) {
+    soon(async {
+        loop {
+            match store.enqueue(job()).await {
+                Ok(_) => return,
+                Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    })
+    .await;
 }
 
 /// Waits until the store makes its calls.

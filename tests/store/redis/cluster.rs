@@ -1,11 +1,9 @@
 //! A real cluster on this machine: the queue lives on one of its nodes, and moves with its slot.
 
 use beagle::store::redis::RedisStore;
-use beagle::store::{
-    Completed, Enqueued, Failed, JobState, JobStore, Start, StoreError, UnixMillis,
-};
+use beagle::store::{Completed, Enqueued, Failed, JobState, JobStore, Start, UnixMillis};
 
-use super::usable;
+use super::{until_it_takes_a_job, usable};
 use crate::fixture::{
     NEVER, accept, accept_many, claim_one, completion, die, failure, finish_one, job, keyed,
     limits, run_one, soon, state,
@@ -150,16 +148,7 @@ async fn a_node_that_fails_over_takes_the_queue_with_it() {
     assert_eq!(copied.query::<(u64,)>(&mut connection).unwrap(), (1,));
     nodes[at].kill();
 
-    soon(async {
-        loop {
-            match store.enqueue(job()).await {
-                Ok(_) => return,
-                Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
-                Err(other) => panic!("{other}"),
-            }
-        }
-    })
-    .await;
+    until_it_takes_a_job(&store).await;
     usable(&store).await;
     for id in &offered {
         assert!(state(&store, *id).await.is_some(), "{id}");

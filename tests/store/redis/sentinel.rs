@@ -4,10 +4,10 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use beagle::store::redis::RedisStore;
-use beagle::store::{Completed, JobStore, StoreError};
+use beagle::store::{Completed, JobStore};
 use tempfile::TempDir;
 
-use super::usable;
+use super::{until_it_takes_a_job, usable};
 use crate::fixture::{accept, accept_many, completion, job, limits, run_one, soon, state};
 use crate::redis_server::{RedisServer, free_port, program};
 
@@ -108,16 +108,7 @@ async fn the_primary_is_found_and_found_again_after_a_failover() {
     assert_eq!(copied.query::<(u64,)>(&mut connection).unwrap(), (1,));
     primary.kill();
 
-    soon(async {
-        loop {
-            match store.enqueue(job()).await {
-                Ok(_) => return,
-                Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
-                Err(other) => panic!("{other}"),
-            }
-        }
-    })
-    .await;
+    until_it_takes_a_job(&store).await;
     usable(&store).await;
     assert_eq!(replica.run::<u64>("ZCARD {beagle:0}:live"), 11);
     for id in &offered {
