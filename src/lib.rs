@@ -2,7 +2,7 @@
 //!
 //! In the order of the flow, each stage an actor that hands messages to the next:
 //!
-//! - [`http`]: the edge; an upload becomes a [`ticket`] and a message.
+//! - [`edge`]: the way in, for [`http`]: an upload becomes a [`ticket`] and a message.
 //! - [`decode`]: bytes to pixels (the Decoder).
 //! - [`store`]: the durable queue; from here on a job is never lost.
 //! - [`batch`]: claimed jobs to batches (the Batcher), given away for a [`credit`] as a
@@ -17,6 +17,7 @@
 pub mod error;
 pub mod ticket;
 pub mod message;
+pub mod edge;
 pub mod http;
 pub mod decode;
 pub mod store;

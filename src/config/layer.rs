@@ -11,6 +11,7 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use model_import::classifier::PrecisionChoice;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// What an accepted job must survive for the server to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
@@ -300,12 +301,20 @@ impl Layer {
     /// Never in practice: both were read before.
     pub fn under(self, over: &Self) -> Result<Self, serde_json::Error> {
         let mut under = serde_json::to_value(self)?;
-        if let (Some(under), serde_json::Value::Object(over)) =
-            (under.as_object_mut(), serde_json::to_value(over)?)
-        {
-            under.extend(over);
-        }
+        cover(&mut under, serde_json::to_value(over)?);
         serde_json::from_value(under)
+    }
+}
+
+/// Lays `over` over `under`, tables key by key.
+fn cover(under: &mut Value, over: Value) {
+    match (under, over) {
+        (Value::Object(under), Value::Object(over)) => {
+            for (key, value) in over {
+                cover(under.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (under, over) => *under = over,
     }
 }
 
@@ -345,6 +354,16 @@ mod tests {
         assert_eq!(both.bind, file.bind);
         assert_eq!(both.max_body, Some(ByteSize::mib(1)));
         assert_eq!(both.grace, None);
+    }
+
+    #[test]
+    fn a_table_covers_another_key_by_key() {
+        let mut under = serde_json::json!({"a": 1, "table": {"b": 2, "c": [3]}});
+        cover(&mut under, serde_json::json!({"table": {"c": [4], "d": 5}}));
+        assert_eq!(
+            under,
+            serde_json::json!({"a": 1, "table": {"b": 2, "c": [4], "d": 5}})
+        );
     }
 
     #[test]

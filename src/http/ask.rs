@@ -9,6 +9,7 @@ use actix_web::web;
 use serde::Deserialize;
 
 use crate::classify::catalog::Catalog;
+use crate::edge::{Patience, Times};
 use crate::error::{ErrorCode, Refusal};
 use crate::message::Ask;
 use crate::store::{Priority, UnixMillis};
@@ -32,24 +33,6 @@ pub(super) struct Query {
     priority: Priority,
     #[serde(default)]
     keep: bool,
-}
-
-/// Times of the server.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    /// Longest time that a caller waits for its answer.
-    pub request_timeout: Duration,
-    /// How long a job that is kept may wait for its turn.
-    pub keep_for: Duration,
-}
-
-/// How long a caller waits, and what then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Patience {
-    /// How long.
-    pub(super) wait: Duration,
-    /// Whether it is content with the job's name: then, or at once if `wait` is zero.
-    pub(super) respond_async: bool,
 }
 
 /// Labels in an answer when nothing is said: the article's five.

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 
 use super::answer;
-use super::edge::Edge;
+use crate::edge::Edge;
 use crate::error::{ErrorCode, Refusal};
 use crate::observe::Fact;
 use crate::respond::outcome;

@@ -2,18 +2,15 @@
 //!
 //! Must not know: models, images, which store.
 
-pub mod admission;
-pub mod ask;
+mod ask;
 mod answer;
-pub mod edge;
 mod health;
 mod jobs;
 mod metrics;
-mod pending;
 mod predict;
 mod request_id;
 pub mod signs;
-pub mod upload;
+mod upload;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -21,8 +18,8 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, Error, HttpResponse};
 
+use crate::edge::Edge;
 use crate::error::{ErrorCode, Refusal};
-use edge::Edge;
 use signs::Signs;
 
 /// What a process takes.

@@ -9,30 +9,15 @@ use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt as _};
 
-use super::admission::Admission;
+use crate::edge::admission::Admission;
+use crate::edge::{BodyLimits, Image};
 use crate::error::{ErrorCode, Refusal};
 use crate::ticket::Place;
-
-/// Bounds on one request's body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyLimits {
-    /// Bytes of the whole body.
-    pub bytes: usize,
-    /// Images in it.
-    pub images: usize,
-}
 
 /// Name of the multipart field, the article's.
 const FIELD: &str = "image";
 /// Multipart fields that are passed over before a request is refused.
 const OTHER_FIELDS: usize = 16;
-
-/// One image as it arrived, and the place it holds.
-#[derive(Debug)]
-pub(super) struct Image {
-    pub(super) bytes: Bytes,
-    pub(super) place: Place,
-}
 
 /// Reads the images of a body, at least one.
 ///

@@ -1,6 +1,7 @@
 //! The project's chores, one command each. `cargo xtask test` is what CI runs.
 
 mod packages;
+mod python;
 mod steps;
 
 use std::process::ExitCode;
@@ -52,8 +53,20 @@ fn main() -> ExitCode {
 fn test(steps: &mut Steps) {
     if !steps.require(
         "packages",
-        packages::install(&["npm", "redis-server", "nginx", "faketime"]),
+        packages::install(&[
+            "npm",
+            "redis-server",
+            "nginx",
+            "faketime",
+            "python3",
+            "promtool",
+        ]),
     ) {
+        return;
+    }
+    let mut python = String::new();
+    let made = python::provide().map(|path| python = path.to_string_lossy().into_owned());
+    if !steps.require("python clients", made) {
         return;
     }
     steps.cargo("format", &["fmt", "--all", "--check"]);
@@ -75,7 +88,8 @@ fn test(steps: &mut Steps) {
         "--tests",
     ];
     let has_nextest = steps::succeeds("cargo", &["nextest", "--version"]);
-    steps.cargo("tests", if has_nextest { &nextest } else { &plain });
+    let tests: &[&str] = if has_nextest { &nextest } else { &plain };
+    steps.cargo_with("tests", tests, &[("BEAGLE_TEST_PYTHON", &python)]);
     steps.cargo(
         "documentation tests",
         &["test", "--workspace", "--release", "--doc"],

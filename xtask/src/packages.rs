@@ -4,12 +4,16 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
+use crate::steps::succeeds;
+
 /// Programs and the Debian packages that bring them.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 7] = [
     ("npm", "npm"),
     ("nginx", "nginx-light"),
     ("redis-server", "redis-server"),
     ("faketime", "faketime"),
+    ("promtool", "prometheus"),
+    ("python3", "python3 python3-venv"),
     ("vulkaninfo", "vulkan-tools mesa-vulkan-drivers"),
 ];
 
@@ -52,6 +56,10 @@ fn apt(arguments: &[&str]) -> anyhow::Result<()> {
 }
 
 fn is_there(program: &str) -> bool {
+    if program == "python3" {
+        // Debian's comes without what makes environments.
+        return succeeds("python3", &["-c", "import ensurepip"]);
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }

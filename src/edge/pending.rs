@@ -17,7 +17,7 @@ use crate::ticket::{Reply, Ticket};
 /// One image's reply to come. Dropped before it came, which is what happens when the client goes
 /// away, it tells the Responder, who takes the job back if nobody else wants it.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(crate) struct Pending {
     id: JobId,
     answered_by: Arc<OnceLock<JobId>>,
     receiver: oneshot::Receiver<Reply>,
@@ -27,7 +27,7 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn new(
+    pub(crate) fn new(
         ticket: &Ticket,
         receiver: oneshot::Receiver<Reply>,
         responder: Recipient<Abandoned>,
@@ -45,7 +45,7 @@ impl Pending {
 
     /// Waits at most so long. What is said when the time is over depends on whether the caller is
     /// content with the job's name.
-    pub(super) async fn reply(mut self, wait: Duration, respond_async: bool) -> Reply {
+    pub(crate) async fn reply(mut self, wait: Duration, respond_async: bool) -> Reply {
         let reply = timeout(wait, &mut self.receiver).await;
         let job = self.answered_by.get().copied().unwrap_or(self.id);
         match reply {
