@@ -199,6 +199,8 @@ fn job(pixels: &Bytes) -> NewJob {
         created: UnixMillis::now(),
         deadline: UnixMillis::now().after(Duration::from_secs(3600)),
         idempotency: None,
+        callback: None,
+        traceparent: None,
     }
 }
 

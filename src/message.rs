@@ -13,7 +13,7 @@ use crate::batch::policy::Lane;
 use crate::classify::catalog::Served;
 use crate::classify::top::Prediction;
 use crate::credit::Credit;
-use crate::store::{JobId, Lease, NewJob, Priority, StoreError, UnixMillis};
+use crate::store::{Callback, JobId, Lease, NewJob, Priority, StoreError, UnixMillis};
 use crate::ticket::Ticket;
 
 /// What a caller asks about an image.
@@ -31,6 +31,10 @@ pub struct Ask {
     pub idempotency_key: Option<String>,
     /// Whether the job is wanted even when nobody waits for it.
     pub keep: bool,
+    /// Who is told of its end.
+    pub callback: Option<Callback>,
+    /// The span of the request, as W3C Trace Context writes it.
+    pub traceparent: Option<String>,
 }
 
 /// From the edge to the Decoder: an image as it arrived.

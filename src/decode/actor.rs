@@ -70,6 +70,8 @@ impl Handler<Upload> for Decoder {
             priority: ask.priority,
             created: UnixMillis::now(),
             deadline: ask.deadline,
+            callback: ask.callback.clone(),
+            traceparent: ask.traceparent.clone(),
             idempotency: idempotency(&bytes, ask),
         };
         drop(bytes);
@@ -108,6 +110,11 @@ fn idempotency(bytes: &Bytes, ask: Ask) -> Option<Idempotency> {
     digest.update(ask.profile.name.as_bytes());
     digest.update([0]);
     digest.update(ask.top.to_le_bytes());
+    if let Some(callback) = &ask.callback {
+        digest.update([1]);
+        digest.update(callback.url.len().to_le_bytes());
+        digest.update(&callback.url);
+    }
     digest.update(bytes);
     let digest = digest.finalize();
     let fingerprint = digest.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -87,6 +87,8 @@ pub(super) fn read(
         deadline: UnixMillis::now().after(lives),
         idempotency_key,
         keep,
+        callback: None,
+        traceparent: None,
     };
     Ok((ask, patience))
 }

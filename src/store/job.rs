@@ -10,6 +10,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::Callback;
+
 /// A job's name, unique for ever: a UUID of version 7, so names sort by the time of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -131,6 +133,10 @@ pub struct NewJob {
     pub deadline: UnixMillis,
     /// The caller's name for it, if it gave one.
     pub idempotency: Option<Idempotency>,
+    /// Who is told of its end, if anybody is.
+    pub callback: Option<Callback>,
+    /// The span of the request that it came with: W3C Trace Context, 55 bytes of ASCII.
+    pub traceparent: Option<String>,
 }
 
 /// What became of a job that was offered.
@@ -170,6 +176,8 @@ pub struct Claimed {
     pub deadline: UnixMillis,
     /// How often it was started before. Once or more: it is a suspect and runs alone.
     pub attempts: u32,
+    /// See [`NewJob::traceparent`].
+    pub traceparent: Option<String>,
 }
 
 /// Whether a claimed job may be given to the model.
@@ -293,4 +301,8 @@ pub struct JobView {
     pub result: Option<Bytes>,
     /// Why its last attempt failed, if one has.
     pub reason: Option<String>,
+    /// See [`NewJob::callback`].
+    pub callback: Option<Callback>,
+    /// See [`NewJob::traceparent`].
+    pub traceparent: Option<String>,
 }

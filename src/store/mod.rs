@@ -1,9 +1,10 @@
 //! The durable queue: one trait, what it promises, and how it fails.
 //!
-//! `job` says what a job is; each implementation is a module of its own, and one contract suite
+//! `job` says what a job is, `callback` who is told of its end; each implementation is a module of its own, and one contract suite
 //! (`tests/store`) runs over all of them. The store is the truth: what a process has in memory
 //! is a mirror of it. Must not know: actors, HTTP, tickets, what pixels and results mean.
 
+mod callback;
 mod job;
 pub mod memory;
 mod recent;
@@ -12,6 +13,7 @@ pub mod sqlite;
 pub mod redis;
 pub mod sharded;
 
+pub use callback::*;
 pub use job::*;
 
 use std::sync::Arc;

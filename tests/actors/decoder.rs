@@ -8,7 +8,7 @@ use beagle::decode::actor::Decoder;
 use beagle::error::ErrorCode;
 use beagle::message::{Ask, Decoded, Upload};
 use beagle::observe::Point;
-use beagle::store::{Priority, UnixMillis};
+use beagle::store::{Callback, Priority, UnixMillis};
 use beagle::ticket::{Place, Reply, Ticket};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -70,6 +70,8 @@ fn ask() -> Ask {
         deadline: UnixMillis(u64::MAX),
         idempotency_key: None,
         keep: false,
+        callback: None,
+        traceparent: None,
     }
 }
 
@@ -124,6 +126,7 @@ async fn a_good_image_becomes_pixels_and_a_job() {
     assert_eq!(job.priority, Priority::High);
     assert_eq!(job.deadline, UnixMillis(u64::MAX));
     assert_eq!(job.idempotency, None);
+    assert_eq!((job.callback, job.traceparent), (None, None));
     assert!(!keep);
     assert_eq!(scene.witness.jobs_at(Point::Decoded), [id]);
 }
@@ -141,6 +144,22 @@ async fn a_job_is_kept_when_its_caller_says_so_or_gives_it_a_key() {
 }
 
 #[actix::test]
+async fn a_job_takes_its_callback_and_its_span_along() {
+    let mut scene = Scene::start();
+    let callback = Some(Callback {
+        url: "https://example.net/".to_owned(),
+    });
+    let traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+    let asked = Ask {
+        callback: callback.clone(),
+        traceparent: traceparent.clone(),
+        ..ask()
+    };
+    let job = scene.decoded(picture(1, Act::Answer), asked).await.job;
+    assert_eq!((job.callback, job.traceparent), (callback, traceparent));
+}
+
+#[actix::test]
 async fn a_key_is_bound_to_the_image_and_to_everything_that_was_asked() {
     let mut scene = Scene::start();
     let image = || picture(1, Act::Answer);
@@ -152,6 +171,12 @@ async fn a_key_is_bound_to_the_image_and_to_everything_that_was_asked() {
     };
     assert_eq!(scene.fingerprint(image(), patient).await, first);
     let more = Ask { top: 4, ..keyed() };
+    let called = Ask {
+        callback: Some(Callback {
+            url: "https://example.net/".to_owned(),
+        }),
+        ..keyed()
+    };
     let other = Ask {
         profile: catalog().get("other").unwrap().clone(),
         ..keyed()
@@ -160,6 +185,7 @@ async fn a_key_is_bound_to_the_image_and_to_everything_that_was_asked() {
         (picture(2, Act::Answer), keyed()),
         (image(), more),
         (image(), other),
+        (image(), called),
     ] {
         assert_ne!(scene.fingerprint(bytes, ask).await, first);
     }

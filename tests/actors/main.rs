@@ -39,5 +39,7 @@ fn job() -> NewJob {
         created: now,
         deadline: UnixMillis(u64::MAX),
         idempotency: None,
+        callback: None,
+        traceparent: None,
     }
 }

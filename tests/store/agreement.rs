@@ -13,7 +13,7 @@ use beagle::store::{
 use bytes::Bytes;
 
 use crate::contract::Lab;
-use crate::fixture::{NEVER, completion, failure, job, keyed, limits, soon};
+use crate::fixture::{NEVER, called, completion, failure, job, keyed, limits, soon};
 use crate::sqlite::SqliteLab;
 
 /// A run of choices that is the same for the same seed.
@@ -118,6 +118,7 @@ async fn agree(memory: &dyn JobStore, sqlite: &dyn JobStore, mut dice: Dice) {
 fn any_job(dice: &mut Dice) -> NewJob {
     let named = match dice.roll(3) {
         0 => keyed(["a", "b", "c"][dice.roll(3)], ["x", "y"][dice.roll(2)]),
+        1 => called(),
         _ => job(),
     };
     let far = UnixMillis::now().after(NEVER);

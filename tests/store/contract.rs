@@ -41,6 +41,7 @@ macro_rules! every_store {
     ($lab:ty) => {
         $crate::contract::rules! { $lab:
             admission::an_accepted_job_is_queued_with_everything_it_was_offered_with,
+            admission::a_job_keeps_its_callback_and_its_span,
             admission::a_full_queue_refuses_and_says_so,
             admission::claimed_and_running_jobs_count_and_ended_ones_make_room,
             admission::the_same_job_offered_twice_is_one_job,
@@ -155,6 +156,7 @@ macro_rules! durable_store {
             reopening::claimed_jobs_come_back_at_close_without_charge,
             reopening::running_jobs_come_back_with_their_attempts,
             reopening::results_are_there_again,
+            reopening::callbacks_and_spans_are_there_again,
             reopening::dead_letters_are_there_again_with_their_pixels,
             reopening::keys_are_there_again,
             reopening::bounds_count_what_was_there,

@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use beagle::store::{
-    Claimed, Completion, Enqueued, Failure, Idempotency, JobId, JobState, JobStore, JobView, Lease,
-    NewJob, Priority, Start, StoreLimits, Tended, UnixMillis,
+    Callback, Claimed, Completion, Enqueued, Failure, Idempotency, JobId, JobState, JobStore,
+    JobView, Lease, NewJob, Priority, Start, StoreLimits, Tended, UnixMillis,
 };
 use bytes::Bytes;
 
@@ -49,6 +49,8 @@ pub(crate) fn job() -> NewJob {
         created: UnixMillis::now(),
         deadline: UnixMillis::now().after(NEVER),
         idempotency: None,
+        callback: None,
+        traceparent: None,
     }
 }
 
@@ -59,6 +61,18 @@ pub(crate) fn keyed(key: &str, fingerprint: &str) -> NewJob {
             key: key.to_owned(),
             fingerprint: fingerprint.to_owned(),
         }),
+        ..job()
+    }
+}
+
+/// A job whose end somebody wants to be told, of a request with a span.
+pub(crate) fn called() -> NewJob {
+    let id = JobId::new();
+    NewJob {
+        callback: Some(Callback {
+            url: format!("https://example.net/jobs?of={id}"),
+        }),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         ..job()
     }
 }

@@ -66,6 +66,7 @@ impl Record {
             created: self.job.created,
             deadline: self.job.deadline,
             attempts: self.attempts,
+            traceparent: self.job.traceparent.clone(),
         }
     }
 
@@ -83,6 +84,8 @@ impl Record {
             finished: self.finished,
             result: self.result.clone(),
             reason: self.reason.clone(),
+            callback: self.job.callback.clone(),
+            traceparent: self.job.traceparent.clone(),
         }
     }
 }

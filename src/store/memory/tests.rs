@@ -38,6 +38,8 @@ fn job(deadline: u64) -> NewJob {
         created: at(0),
         deadline: at(deadline),
         idempotency: None,
+        callback: None,
+        traceparent: None,
     }
 }
 

@@ -42,6 +42,10 @@ pub(super) async fn offer(
     call = call.arg(job.created.0).arg(job.deadline.0);
     call = call.arg(key).arg(fingerprint);
     call = call.arg(job.pixels.len()).arg(&place);
+    let callback = job.callback.as_ref().map_or("", |callback| &callback.url);
+    call = call
+        .arg(callback)
+        .arg(job.traceparent.as_deref().unwrap_or(""));
     let reply = call.run_after(upload(&place, &job.pixels), link).await?;
     let (what, detail): (String, String) = reply;
     match &what[..] {

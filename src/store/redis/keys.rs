@@ -28,7 +28,8 @@
 //! `seq`; `fence`, which grows at every claim and every loss of one; `bytes` of pixels; `key` and
 //! `keep`: the idempotency key and until when it lives; `entry`: its entry in the stream, once
 //! delivered; `owner` and `claim`, while it is held: the consumer, and the name of the claim
-//! call; `finished`, `result`, `reason`.
+//! call; `finished`, `result`, `reason`; `callback`, the URL that is told of its end; `trace`, the
+//! span of the request it came with.
 //!
 //! Must not know: connections, scripts.
 
@@ -42,8 +43,9 @@ pub(super) const PREFIX: &str = "{beagle:0}:";
 /// The consumer group of every stream; job.lua has it too.
 pub(super) const GROUP: &str = "beagle";
 
-/// Version of all this; another one is not touched.
-pub(super) const SCHEMA: u32 = 1;
+/// Version of all this. An older one becomes this one when it is opened, a newer one is not
+/// touched. Of version 1 jobs have no `callback` and no `trace`.
+pub(super) const SCHEMA: u32 = 2;
 
 /// Most bytes of pixels in one field. Redis' allocator rounds a value up to 16, 20, 24, .. KiB
 /// and so on, to 160 KiB for the pixels of a ResNet50 (147 KiB); three pieces, the first two of

@@ -4,21 +4,34 @@
 
 use bytes::Bytes;
 
-use crate::store::{Claimed, JobId, JobState, JobView, Lease, Priority, StoreError, UnixMillis};
+use crate::store::{
+    Callback, Claimed, JobId, JobState, JobView, Lease, Priority, StoreError, UnixMillis,
+};
 
 /// A claimed job as `claim.lua` gives it: id, fence, bytes, profile, top, priority, created,
-/// deadline, attempts.
-pub(super) type Row = (String, u64, usize, String, u16, String, u64, u64, u32);
+/// deadline, attempts, trace.
+pub(super) type Row = (
+    String,
+    u64,
+    usize,
+    String,
+    u16,
+    String,
+    u64,
+    u64,
+    u32,
+    Option<String>,
+);
 
 /// Fields of a job that [`view`] reads, in this order; `result` comes last and may be left out.
-pub(super) const VIEW: [&str; 10] = [
+pub(super) const VIEW: [&str; 12] = [
     "state", "profile", "top", "priority", "created", "deadline", "attempts", "finished", "reason",
-    "result",
+    "callback", "trace", "result",
 ];
 
 /// A job without its pixels, and how many bytes they are.
 pub(super) fn claimed(row: Row) -> Result<(Claimed, usize), StoreError> {
-    let (id, fence, bytes, profile, top, priority, created, deadline, attempts) = row;
+    let (id, fence, bytes, profile, top, priority, created, deadline, attempts, traceparent) = row;
     let job = Claimed {
         lease: Lease {
             id: job_id(&id)?,
@@ -31,6 +44,7 @@ pub(super) fn claimed(row: Row) -> Result<(Claimed, usize), StoreError> {
         created: UnixMillis(created),
         deadline: UnixMillis(deadline),
         attempts,
+        traceparent,
     };
     Ok((job, bytes))
 }
@@ -60,6 +74,8 @@ pub(super) fn view(id: JobId, fields: Vec<Option<Vec<u8>>>) -> Result<Option<Job
             None => None,
         },
         reason: next().map(text).transpose()?,
+        callback: next().map(text).transpose()?.map(|url| Callback { url }),
+        traceparent: next().map(text).transpose()?,
         result: next().map(Bytes::from),
     }))
 }

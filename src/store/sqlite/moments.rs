@@ -75,6 +75,8 @@ fn job(deadline: u64) -> NewJob {
         created: UnixMillis(0),
         deadline: UnixMillis(deadline),
         idempotency: None,
+        callback: None,
+        traceparent: None,
     }
 }
 

@@ -36,7 +36,8 @@ impl Session<'_> {
         let fingerprint = asked.map(|asked| &asked.fingerprint);
         let key_until = asked.map(|_| self.now.after(self.limits.key_ttl));
         let sql = "INSERT INTO job (id, state, priority, profile, top, created, deadline, size, \
-                   key, fingerprint, key_until) VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+                   key, fingerprint, key_until, callback, traceparent) \
+                   VALUES (?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
         let seq = self.prepare(sql)?.insert(params![
             job.id,
             job.priority,
@@ -48,6 +49,8 @@ impl Session<'_> {
             key,
             fingerprint,
             key_until,
+            job.callback.as_ref().map(|callback| &callback.url),
+            job.traceparent,
         ])?;
         let sql = "INSERT INTO pixels (seq, bytes) VALUES (?, ?)";
         self.execute(sql, (seq, &job.pixels[..]))?;

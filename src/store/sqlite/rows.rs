@@ -8,11 +8,11 @@ use bytes::Bytes;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Result, Row};
 
-use crate::store::{JobId, JobState, JobView, Priority, UnixMillis};
+use crate::store::{Callback, JobId, JobState, JobView, Priority, UnixMillis};
 
 /// The columns that [`view`] reads, the result left out.
-pub(super) const VIEW: &str =
-    "id, state, profile, top, priority, created, deadline, attempts, finished, reason";
+pub(super) const VIEW: &str = "id, state, profile, top, priority, created, deadline, attempts, finished, reason, \
+     callback, traceparent";
 
 impl ToSql for JobId {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
@@ -108,6 +108,10 @@ pub(super) fn view(row: &Row<'_>) -> Result<JobView> {
         finished: row.get("finished")?,
         result,
         reason: row.get("reason")?,
+        callback: row
+            .get::<_, Option<String>>("callback")?
+            .map(|url| Callback { url }),
+        traceparent: row.get("traceparent")?,
     })
 }
 

@@ -9,7 +9,7 @@ pub(super) const APPLICATION: i64 = 0x4267_6c65;
 
 /// What makes a file of version `n` one of `n + 1`, by `n`. Only ever add to the end: files of
 /// every version are out there.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND];
 
 /// States are numbers here, see `rows`: 0 queued, 1 running, 2 dead, and outcomes from 3 on.
 /// Pixels have a table of their own, so that looking at jobs does not read them. Triggers keep
@@ -67,6 +67,12 @@ const FIRST: &str = "
         UPDATE tally SET jobs = jobs - 1, bytes = bytes - OLD.size WHERE state = OLD.state;
         DELETE FROM pixels WHERE seq = OLD.seq;
     END;
+";
+
+/// Who is told of a job's end, and the span of the request it came with.
+const SECOND: &str = "
+    ALTER TABLE job ADD COLUMN callback TEXT;
+    ALTER TABLE job ADD COLUMN traceparent TEXT;
 ";
 
 /// The version of a file; 0 if it has no tables yet.

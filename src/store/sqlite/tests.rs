@@ -61,6 +61,8 @@ fn job(size: usize) -> NewJob {
         created: UnixMillis::now(),
         deadline: UnixMillis::now().after(Duration::from_secs(3600)),
         idempotency: None,
+        callback: None,
+        traceparent: None,
     }
 }
 
@@ -315,6 +317,29 @@ async fn an_older_file_becomes_a_newer_one_with_its_jobs() {
     assert_eq!(pixels, offered.pixels);
     // Once is enough.
     schema::migrate(&mut conn, &newer).unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_every_version_opens_with_its_jobs() {
+    for version in 1..=MIGRATIONS.len() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("queue.db");
+        let mut conn = rusqlite::Connection::open(&path).unwrap();
+        schema::migrate(&mut conn, &MIGRATIONS[..version]).unwrap();
+        let id = JobId::new();
+        let sql = "INSERT INTO job (seq, id, state, priority, profile, top, created, deadline, size) \
+                   VALUES (1, ?, 0, 1, 'imagenet', 5, 7, 9000000000000, 3)";
+        conn.execute(sql, [id]).unwrap();
+        conn.execute_batch("INSERT INTO pixels (seq, bytes) VALUES (1, x'010203')")
+            .unwrap();
+        drop(conn);
+        let store = SqliteStore::open(&path, StoreLimits::default(), Synchronous::Normal).unwrap();
+        let claimed = store.claim(1).await.unwrap();
+        assert_eq!(claimed[0].lease.id, id, "of version {version}");
+        assert_eq!(claimed[0].pixels[..], [1, 2, 3]);
+        let seen = store.job(id).await.unwrap().unwrap();
+        assert_eq!((seen.callback, seen.traceparent), (None, None));
+    }
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl Session<'_> {
 
     fn ready(&self, priority: Priority, limit: usize) -> rusqlite::Result<Vec<(Live, Claimed)>> {
         let sql = "SELECT seq, id, state, attempts, deadline, key_until, profile, top, priority, \
-                   created, fence FROM job WHERE state = 0 AND lease IS NULL AND priority = ? \
+                   created, fence, traceparent FROM job WHERE state = 0 AND lease IS NULL AND priority = ? \
                    ORDER BY seq LIMIT ?";
         let mut ready = self.prepare(sql)?;
         ready.query_map((priority, limit), ready_row)?.collect()
@@ -156,6 +156,7 @@ fn ready_row(row: &Row<'_>) -> rusqlite::Result<(Live, Claimed)> {
         created: row.get(9)?,
         deadline: job.deadline,
         attempts: job.attempts,
+        traceparent: row.get(11)?,
     };
     Ok((job, claimed))
 }

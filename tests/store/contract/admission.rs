@@ -7,8 +7,8 @@ use bytes::Bytes;
 
 use super::Lab;
 use crate::fixture::{
-    PIXELS, SHORT, accept, accept_many, finish_one, forgotten, job, keyed, limits, run_one, soon,
-    state, view,
+    PIXELS, SHORT, accept, accept_many, called, finish_one, forgotten, job, keyed, limits, run_one,
+    soon, state, view,
 };
 
 pub(crate) async fn an_accepted_job_is_queued_with_everything_it_was_offered_with(lab: &dyn Lab) {
@@ -34,6 +34,33 @@ pub(crate) async fn an_accepted_job_is_queued_with_everything_it_was_offered_wit
         (view.finished, view.result, view.reason),
         (None, None, None)
     );
+}
+
+pub(crate) async fn a_job_keeps_its_callback_and_its_span(lab: &dyn Lab) {
+    let store = lab.open(limits()).await;
+    let plain = accept(&*store, job()).await;
+    let offered = called();
+    let id = accept(&*store, offered.clone()).await;
+
+    let seen = view(&*store, id).await;
+    assert_eq!(seen.callback, offered.callback);
+    assert_eq!(seen.traceparent, offered.traceparent);
+    let seen = view(&*store, plain).await;
+    assert_eq!((seen.callback, seen.traceparent), (None, None));
+    let mut spans = Vec::new();
+    while spans.len() < 2 {
+        let claimed = soon(store.claim(2)).await.unwrap();
+        spans.extend(
+            claimed
+                .into_iter()
+                .map(|job| (job.lease.id, job.traceparent)),
+        );
+    }
+    assert!(spans.contains(&(id, offered.traceparent.clone())));
+    assert!(spans.contains(&(plain, None)));
+    let all = store.list(None, 10).await.unwrap();
+    let listed = all.iter().find(|seen| seen.id == id).unwrap();
+    assert_eq!(listed.callback, offered.callback);
 }
 
 pub(crate) async fn a_full_queue_refuses_and_says_so(lab: &dyn Lab) {

@@ -6,8 +6,8 @@ use beagle::store::{Enqueued, JobId, JobState, JobStore, Priority, StoreError, S
 
 use super::Lab;
 use crate::fixture::{
-    PIXELS, accept, accept_many, claim_one, completion, die, failure, finish_one, job, keyed,
-    limits, of, run_one, soon, state, view,
+    PIXELS, accept, accept_many, called, claim_one, completion, die, failure, finish_one, job,
+    keyed, limits, of, run_one, soon, state, view,
 };
 
 pub(crate) async fn a_closed_store_refuses_everything(lab: &dyn Lab) {
@@ -101,6 +101,18 @@ pub(crate) async fn running_jobs_come_back_with_their_attempts(lab: &dyn Lab) {
     assert_eq!((again.lease.id, again.attempts), (id, 1));
     let late = store.complete(&[completion(old, "too late")]).await;
     assert_eq!(late, Ok(vec![beagle::store::Completed::Stale]));
+}
+
+pub(crate) async fn callbacks_and_spans_are_there_again(lab: &dyn Lab) {
+    let store = lab.open(limits()).await;
+    let offered = called();
+    let id = accept(&*store, offered.clone()).await;
+
+    let store = reopen(lab, store, limits()).await;
+    let seen = view(&*store, id).await;
+    assert_eq!(seen.callback, offered.callback);
+    assert_eq!(seen.traceparent, offered.traceparent);
+    assert_eq!(claim_one(&*store).await.traceparent, offered.traceparent);
 }
 
 pub(crate) async fn results_are_there_again(lab: &dyn Lab) {

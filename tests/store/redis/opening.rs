@@ -145,6 +145,21 @@ fn a_queue_of_another_schema_is_not_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_of_an_older_schema_becomes_one_of_this_with_its_jobs() {
+    let server = RedisServer::start();
+    let id = {
+        let store = open(&server, limits());
+        accept(&store, job()).await
+    };
+    // The same jobs in the same fields; those of the first version have no more.
+    server.run::<()>("HSET {beagle:0}:meta schema 1");
+    let store = open(&server, limits());
+    let schema: String = server.run("HGET {beagle:0}:meta schema");
+    assert_eq!(schema, "2");
+    assert_eq!(finish_one(&store, "a dog").await, id);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_doctor_finds_what_loses_jobs() {
     let server = RedisServer::start();
     server.run::<()>("CONFIG SET appendonly no");

@@ -12,7 +12,7 @@ local rows = {}
 local function take(priority, entry, id)
   local key = job_key(id)
   local of = redis.call('HMGET', key, 'state', 'owner', 'entry', 'deadline', 'attempts', 'bytes',
-    'profile', 'top', 'created')
+    'profile', 'top', 'created', 'trace')
   local queued = of[1] == 'queued' or of[1] == 'running'
   if not queued or (of[3] and of[3] ~= entry) then
     -- Ended meanwhile, or a second entry of the same job.
@@ -32,7 +32,8 @@ local function take(priority, entry, id)
   local fence = redis.call('HINCRBY', key, 'fence', 1)
   redis.call('HSET', key, 'owner', consumer, 'claim', claim)
   redis.call('ZREM', again(priority), id)
-  rows[#rows + 1] = { id, fence, of[6], of[7], of[8], priority, of[9], of[4], of[5] }
+  rows[#rows + 1] = { id, fence, of[6], of[7], of[8], priority, of[9], of[4], of[5],
+    of[10] }
 end
 
 if is_closed(consumer) then

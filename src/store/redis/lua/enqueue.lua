@@ -1,11 +1,11 @@
 #!lua
 -- Accepts a job, unless it is known, its key is, or there is no room.
 -- ARGV: 2 id, 3 profile, 4 top, 5 priority, 6 created, 7 deadline, 8 key or '', 9 fingerprint,
--- 10 bytes of pixels, 11 where the pixels are. They do not come through here, because Lua takes
+-- 10 bytes of pixels, 11 where the pixels are, 12 callback or '', 13 trace or ''. Pixels do not come through here, because Lua takes
 -- longer to copy them than everything else together; a rename puts them in their place.
 -- Gives {what, a number or a job}.
-local id, profile, top, priority, created, deadline, key, fingerprint, bytes, pixels =
-  unpack(ARGV, 2, 11)
+local id, profile, top, priority, created, deadline, key, fingerprint, bytes, pixels,
+  callback, trace = unpack(ARGV, 2, 13)
 
 local function refuse(what, detail)
   redis.call('UNLINK', pixels)
@@ -38,6 +38,12 @@ local seq = redis.call('INCR', P .. 'seq')
 redis.call('HSET', job_key(id), 'state', 'queued', 'profile', profile, 'top', top,
   'priority', priority, 'created', created, 'deadline', deadline, 'attempts', 0, 'fence', 0,
   'seq', seq, 'bytes', bytes)
+if callback ~= '' then
+  redis.call('HSET', job_key(id), 'callback', callback)
+end
+if trace ~= '' then
+  redis.call('HSET', job_key(id), 'trace', trace)
+end
 if bytes ~= '0' then
   redis.call('RENAME', pixels, pixels_key(id))
   redis.call('PERSIST', pixels_key(id))
