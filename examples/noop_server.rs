@@ -18,6 +18,7 @@ use beagle::store::memory::MemoryStore;
 use beagle::store::sharded;
 use beagle::store::sqlite::{SqliteStore, Synchronous};
 use beagle::store::{Demand, JobStore};
+use beagle::traces::Traces;
 use model_import::registry;
 
 /// As in the program itself, so that its memory can be measured here.
@@ -79,6 +80,7 @@ fn main() -> anyhow::Result<()> {
             })],
             catalog: Catalog::new(vec![served]).expect("there is one profile"),
             observer: Arc::new(Nobody),
+            traces: Traces::default(),
         };
         let app = App::start(TcpListener::bind(config.bind)?, config.settings, engines)?;
         println!("http://{}/predict", app.addr());

@@ -34,6 +34,7 @@ use crate::pulse::Pulse;
 use crate::respond::actor::{Parts as ResponderParts, Responder};
 use crate::respond::rate::Rate;
 use crate::store::JobStore;
+use crate::traces::Traces;
 
 /// Messages that may wait before an async stage, beside one for each upload at once: credits,
 /// outcomes and notices.
@@ -86,6 +87,8 @@ pub struct Engines {
     pub models: Vec<Box<dyn Model>>,
     /// Told of every job's way.
     pub observer: Arc<dyn Observer>,
+    /// Who makes spans.
+    pub traces: Traces,
 }
 
 /// A server that listens.
@@ -110,18 +113,21 @@ impl App {
             catalog,
             models,
             observer,
+            traces,
         } = engines;
         let address = listener.local_addr()?;
         let health = Arc::new(Health::default());
         let arriving = Arc::new(AtomicUsize::new(0));
         let rate = Arc::new(Mutex::new(Rate::new(Instant::now())));
         let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
-        let observer: Arc<dyn Observer> = Arc::new(Both(observer, metrics.clone()));
+        let counts: Arc<dyn Observer> = Arc::new(Both(observer, metrics.clone()));
+        let observer: Arc<dyn Observer> = Arc::new(Both(counts, Arc::new(traces.clone())));
         let signs = Data::new(Signs {
             health: health.clone(),
             store: store.clone(),
             metrics,
             observer: observer.clone(),
+            traces,
             models: models.len(),
             role: settings.role.name(),
         });

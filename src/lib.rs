@@ -11,10 +11,11 @@
 //! - [`respond`]: outcomes to the store and to whoever waits (the Responder).
 //!
 //! [`message`] lists every message between them, [`app`] wires them. [`config`] is read once;
-//! [`health`], [`observe`], [`metrics`] and [`admin`] look on; [`cli`] has one file a subcommand. The network
+//! [`health`], [`observe`], [`metrics`], [`traces`] and [`admin`] look on; [`cli`] has one file a subcommand. The network
 //! itself is the crate `model_import`.
 
 pub mod error;
+pub mod traceparent;
 pub mod ticket;
 pub mod message;
 pub mod edge;
@@ -31,5 +32,6 @@ pub mod config;
 pub mod health;
 pub mod observe;
 pub mod metrics;
+pub mod traces;
 pub mod admin;
 pub mod cli;

@@ -15,6 +15,7 @@ use crate::classify::top::Prediction;
 use crate::credit::Credit;
 use crate::store::{Callback, JobId, Lease, NewJob, Priority, StoreError, UnixMillis};
 use crate::ticket::Ticket;
+use crate::traceparent::TraceParent;
 
 /// What a caller asks about an image.
 #[derive(Clone, Debug)]
@@ -90,6 +91,8 @@ pub struct Held {
     pub top: u16,
     /// From arrival to the model.
     pub queued: Duration,
+    /// The request it came with, if that belongs to a trace.
+    pub trace: Option<TraceParent>,
 }
 
 /// From the Batcher to a Classifier: jobs that are on record as started.

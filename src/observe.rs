@@ -4,10 +4,11 @@
 //! Must not know: what is done with them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::error::ErrorCode;
 use crate::store::{JobId, Tended};
+use crate::traceparent::TraceParent;
 
 /// A point of a job's way, in the order of the flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,6 +85,88 @@ pub enum Fact {
     Tended(Tended),
 }
 
+/// A stage that a job's time goes to, in the order of the flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// An upload's bytes become pixels.
+    Decode,
+    /// The store makes the job durable.
+    Enqueue,
+    /// The job waits in the store, from its acceptance to its claim.
+    Queue,
+    /// It waits in the process that has claimed it, until it goes to a model.
+    BatchWait,
+    /// It is in the model, with its batch.
+    Inference,
+    /// The store records the result.
+    Record,
+    /// The process that was asked learns of the end and answers.
+    Respond,
+}
+
+impl Stage {
+    /// All of them, in the order of the flow.
+    pub const ALL: [Self; 7] = [
+        Self::Decode,
+        Self::Enqueue,
+        Self::Queue,
+        Self::BatchWait,
+        Self::Inference,
+        Self::Record,
+        Self::Respond,
+    ];
+
+    /// Its name, lower case.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Decode => "decode",
+            Self::Enqueue => "enqueue",
+            Self::Queue => "queue",
+            Self::BatchWait => "batch_wait",
+            Self::Inference => "inference",
+            Self::Record => "record",
+            Self::Respond => "respond",
+        }
+    }
+}
+
+/// The time that one job of a trace has spent in one stage.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Span {
+    /// The stage.
+    pub stage: Stage,
+    /// The request that the job came with.
+    pub parent: TraceParent,
+    /// The job.
+    pub job: JobId,
+    /// When it began.
+    pub from: SystemTime,
+    /// When it was over.
+    pub until: SystemTime,
+    /// Images that shared it, where they do.
+    pub images: Option<usize>,
+    /// What went wrong, if anything did.
+    pub failure: Option<String>,
+}
+
+impl Span {
+    /// A stage that is over now, after so long.
+    #[must_use]
+    pub fn ending(stage: Stage, parent: TraceParent, job: JobId, took: Duration) -> Self {
+        let until = SystemTime::now();
+        Self {
+            stage,
+            parent,
+            job,
+            from: until.checked_sub(took).unwrap_or(until),
+            until,
+            images: None,
+            failure: None,
+        }
+    }
+}
+
 /// Somebody who is told of every job at every point. Called on the pipeline's own threads: it
 /// must be quick.
 pub trait Observer: Send + Sync + 'static {
@@ -92,6 +175,9 @@ pub trait Observer: Send + Sync + 'static {
 
     /// This has happened.
     fn saw(&self, _fact: Fact) {}
+
+    /// A job that belongs to a trace has left a stage.
+    fn spent(&self, _span: &Span) {}
 }
 
 /// Two who are told, one after the other.
@@ -106,6 +192,11 @@ impl Observer for Both {
     fn saw(&self, fact: Fact) {
         self.0.saw(fact);
         self.1.saw(fact);
+    }
+
+    fn spent(&self, span: &Span) {
+        self.0.spent(span);
+        self.1.spent(span);
     }
 }
 

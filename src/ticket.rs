@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use crate::classify::top::Prediction;
 use crate::error::{ErrorCode, Refusal};
 use crate::store::{JobId, JobState};
+use crate::traceparent::TraceParent;
 
 /// An answer to one image.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +87,8 @@ pub struct Ticket {
     pub arrived: Instant,
     /// How long decoding took.
     pub decode: Duration,
+    /// The request, if it belongs to a trace.
+    pub trace: Option<TraceParent>,
     /// Whether the caller is content with [`Reply::Accepted`].
     pub respond_async: bool,
     /// The job that will answer, if it is not of the ticket's own name: a key seen before.
@@ -103,6 +106,7 @@ impl Ticket {
             id: JobId::new(),
             arrived: Instant::now(),
             decode: Duration::ZERO,
+            trace: None,
             respond_async,
             answered_by: Arc::default(),
             place,

@@ -23,10 +23,11 @@ use super::policy::{BatchLimits, Decision, Entry, Waiting};
 use crate::classify::catalog::Catalog;
 use crate::credit::{Credit, Credits};
 use crate::health::Health;
-use crate::message::{Awaited, Batch, Decoded, Held, LookAgain, Offered, Settled};
-use crate::observe::{Fact, Observer, Point};
+use crate::message::{Awaited, Batch, Held, LookAgain, Offered, Settled};
+use crate::observe::{Fact, Observer, Point, Span, Stage};
 use crate::pulse::Pulse;
-use crate::store::{Claimed, Enqueued, JobId, JobStore, Lease, Start, StoreError, UnixMillis};
+use crate::store::{Claimed, JobId, JobStore, Lease, Start, StoreError, UnixMillis};
+use crate::traceparent::TraceParent;
 
 /// How often the store is tended.
 const TEND: Duration = Duration::from_secs(1);
@@ -80,7 +81,7 @@ pub struct Batcher {
     /// Everything claimed and not settled, for heartbeats: waiting, starting or with a model.
     pub(super) held: HashMap<JobId, Lease>,
     /// Jobs that the store has not said yes or no to.
-    offering: usize,
+    pub(super) offering: usize,
     pub(super) claiming: Option<SpawnHandle>,
     pub(super) backoff: Backoff,
     timer: Option<SpawnHandle>,
@@ -125,7 +126,7 @@ impl Batcher {
         self.dispatch(ctx);
     }
 
-    fn dispatch(&mut self, ctx: &mut Context<Self>) {
+    pub(super) fn dispatch(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
         }
@@ -219,11 +220,17 @@ impl Batcher {
             let queued = now.since(job.created);
             let held = until.saturating_sub(since);
             self.parts.observer.saw(Fact::Launched { queued, held });
+            let trace = TraceParent::of(job.traceparent.as_deref());
+            if let Some(trace) = trace {
+                let span = Span::ending(Stage::BatchWait, trace, job.lease.id, held);
+                self.parts.observer.spent(&span);
+            }
             pixels.extend_from_slice(&job.pixels);
             jobs.push(Held {
                 lease: job.lease,
                 top: job.top,
                 queued,
+                trace,
             });
         }
         if jobs.is_empty() {
@@ -305,60 +312,6 @@ impl Actor for Batcher {
         ctx.run_interval(TEND, Self::tend);
         ctx.run_interval(self.parts.lease / BEATS, Self::beat);
         self.look(ctx);
-    }
-}
-
-impl Handler<Decoded> for Batcher {
-    type Result = ();
-
-    fn handle(&mut self, decoded: Decoded, ctx: &mut Self::Context) {
-        let Decoded {
-            job,
-            keep,
-            mut ticket,
-        } = decoded;
-        let id = job.id;
-        // Its upload's place is free again when this ends; by then it counts as being offered.
-        let _place = ticket.take_place();
-        if ticket.is_abandoned() && !keep {
-            return;
-        }
-        // Who waits is known before the store is, so that no answer comes too early.
-        if let Err(SendError::Full(awaited) | SendError::Closed(awaited)) =
-            self.parts.awaited.try_send(Awaited { keep, ticket })
-        {
-            drop(awaited);
-            return;
-        }
-        let store = self.parts.store.clone();
-        let offer = async move { store.enqueue(job).await };
-        self.offering += 1;
-        ctx.spawn(offer.into_actor(self).map(move |enqueued, this, ctx| {
-            this.offering -= 1;
-            // It is no company on its way any more: who waited for it need not.
-            this.dispatch(ctx);
-            let outcome = match enqueued {
-                Ok(Enqueued::Accepted) => {
-                    this.parts.observer.reached(Point::Enqueued, id);
-                    Ok(id)
-                }
-                Ok(Enqueued::Existing(other)) => Ok(other),
-                Err(error) => {
-                    if matches!(error, StoreError::Unavailable(_)) {
-                        this.parts.health.store_fails(&error);
-                    }
-                    Err(error)
-                }
-            };
-            if this
-                .parts
-                .offered
-                .try_send(Offered { id, outcome })
-                .is_err()
-            {
-                tracing::error!(job.id = %id, "the responder did not take an offer's outcome");
-            }
-        }));
     }
 }
 

@@ -7,8 +7,9 @@ use actix::{ActorFutureExt as _, AsyncContext as _, Context, WrapFuture as _};
 
 use super::actor::Batcher;
 use super::policy::{Entry, most_waiting};
-use crate::observe::{Fact, Point};
-use crate::store::{Claimed, Failure, StoreError};
+use crate::observe::{Fact, Point, Span, Stage};
+use crate::store::{Claimed, Failure, StoreError, UnixMillis};
+use crate::traceparent::TraceParent;
 
 impl Batcher {
     /// Jobs that may still be claimed.
@@ -55,6 +56,11 @@ impl Batcher {
             self.parts.observer.reached(Point::Claimed, job.lease.id);
             if job.attempts > 0 {
                 self.parts.observer.saw(Fact::Redelivered);
+            }
+            if let Some(trace) = TraceParent::of(job.traceparent.as_deref()) {
+                let waited = UnixMillis::now().since(job.created);
+                let span = Span::ending(Stage::Queue, trace, job.lease.id, waited);
+                self.parts.observer.spent(&span);
             }
             self.held.insert(job.lease.id, job.lease);
             let Some(served) = self.parts.catalog.get(&job.profile) else {

@@ -16,7 +16,7 @@ use super::model::Model;
 use super::top::{Prediction, top};
 use crate::batch::policy::Lane;
 use crate::message::{Batch, Classified, Held, Scored};
-use crate::observe::{Fact, Observer, Point};
+use crate::observe::{Fact, Observer, Point, Span, Stage};
 use crate::pulse::Pulse;
 
 /// Runs batches on one device.
@@ -106,6 +106,12 @@ impl Handler<Batch> for Classifier {
         self.observer.saw(Fact::Ran { images, infer });
         for job in &jobs {
             self.observer.reached(Point::Inferred, job.lease.id);
+            if let Some(trace) = job.trace {
+                let mut span = Span::ending(Stage::Inference, trace, job.lease.id, infer);
+                span.images = Some(images);
+                span.failure = outcome.as_ref().err().cloned();
+                self.observer.spent(&span);
+            }
         }
         let jobs = match outcome {
             Ok(rows) => {

@@ -18,6 +18,7 @@ use crate::classify::networks::Plan;
 use crate::config::Config;
 use crate::config::layer::{Layer, Role};
 use crate::observe::Nobody;
+use crate::traces::Traces;
 
 /// Serves POST /predict.
 ///
@@ -71,6 +72,11 @@ impl Serve {
             Role::Web => Vec::new(),
             Role::All | Role::Worker => self.load(plan, &config)?,
         };
+        let traces = match &config.traces {
+            None => Traces::default(),
+            Some(settings) => Traces::start(settings, config.settings.role.name())?,
+        };
+        let last = traces.clone();
         let serve = async {
             let store = opening::serving(&config).await?;
             let place = store.description();
@@ -80,6 +86,7 @@ impl Serve {
                 catalog,
                 models,
                 observer: Arc::new(Nobody),
+                traces,
             };
             let door = opening::door(&config, &engines.store)?;
             let app = App::start(listener, config.settings.clone(), engines)?;
@@ -106,7 +113,9 @@ impl Serve {
                 }
             })
         };
-        actix::System::new().block_on(serve)
+        let outcome = actix::System::new().block_on(serve);
+        last.end();
+        outcome
     }
 
     fn load(&self, plan: Plan, config: &Config) -> anyhow::Result<Vec<Box<dyn Model>>> {

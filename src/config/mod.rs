@@ -4,6 +4,7 @@
 
 pub mod layer;
 pub mod store_url;
+pub mod traces;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -22,8 +23,10 @@ use crate::decode::Limits;
 use crate::edge::admission::AdmissionLimits;
 use crate::edge::{BodyLimits, Times};
 use crate::store::StoreLimits;
+use crate::traces::TraceSettings;
 use layer::{Durability, Layer, Role};
 use store_url::StoreUrl;
+use traces::TraceLayer;
 
 /// A configuration that cannot be used.
 #[derive(Debug, Error)]
@@ -93,6 +96,8 @@ pub struct Config {
     pub running: Running,
     /// Profiles to serve; empty means all.
     pub profiles: Vec<String>,
+    /// Where traces go, if they are wanted.
+    pub traces: Option<TraceSettings>,
     /// What the stages are told.
     pub settings: Settings,
     /// The whole as one layer, secrets left out.
@@ -138,6 +143,7 @@ fn defaults(cores: usize) -> Layer {
         wedge_timeout: Some(Duration::from_secs(60)),
         drain_delay: Some(Duration::ZERO),
         grace: Some(Duration::from_secs(30)),
+        otlp: TraceLayer::default(),
     }
 }
 
@@ -195,6 +201,7 @@ impl Config {
             lease: settings.lease,
             ..StoreLimits::default()
         };
+        let traces = whole.otlp.settings()?;
         let shown = Layer {
             store: Some(store.to_string()),
             data,
@@ -215,6 +222,7 @@ impl Config {
                 pin_threads: whole.pin_threads.unwrap_or_default(),
             },
             profiles: whole.profile.unwrap_or_default(),
+            traces,
             settings,
             shown,
         })

@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Limits, decode};
 use crate::error::{ErrorCode, Refusal};
 use crate::message::{Ask, Decoded, Upload};
-use crate::observe::{Fact, Observer, Point};
+use crate::observe::{Fact, Observer, Point, Span, Stage};
 use crate::store::{Idempotency, NewJob, UnixMillis};
 
 /// Turns uploads into pixels.
@@ -54,11 +54,17 @@ impl Handler<Upload> for Decoder {
             return;
         }
         let started = Instant::now();
-        let pixels = match pixels(&bytes, &ask, &self.limits) {
+        let pixels = pixels(&bytes, &ask, &self.limits);
+        ticket.decode = started.elapsed();
+        if let Some(trace) = ticket.trace {
+            let mut span = Span::ending(Stage::Decode, trace, ticket.id, ticket.decode);
+            span.failure = pixels.as_ref().err().map(|refusal| refusal.message.clone());
+            self.observer.spent(&span);
+        }
+        let pixels = match pixels {
             Ok(pixels) => pixels,
             Err(refusal) => return ticket.refuse(refusal),
         };
-        ticket.decode = started.elapsed();
         self.observer.saw(Fact::Decoded(ticket.decode));
         self.observer.reached(Point::Decoded, ticket.id);
         let keep = ask.keep || ask.idempotency_key.is_some();

@@ -25,6 +25,7 @@ use crate::observe::Observer;
 use crate::respond::rate::{Rate, retry_after};
 use crate::store::JobStore;
 use crate::ticket::{Place, Reply, Ticket};
+use crate::traceparent::TraceParent;
 
 /// Bounds on one request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,10 +112,12 @@ impl Edge {
         patience: Patience,
     ) -> Result<Vec<Pending>, Refusal> {
         let several = images.len() > 1;
+        let trace = TraceParent::of(ask.traceparent.as_deref());
         let mut pending = Vec::with_capacity(images.len());
         for (number, Image { bytes, place }) in images.into_iter().enumerate() {
             // Without patience the job's name is enough, once it is durable.
-            let (ticket, receiver) = Ticket::open(place, patience.wait.is_zero());
+            let (mut ticket, receiver) = Ticket::open(place, patience.wait.is_zero());
+            ticket.trace = trace;
             let ask = Ask {
                 idempotency_key: key(ask, number, several),
                 ..ask.clone()

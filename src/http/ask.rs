@@ -13,6 +13,7 @@ use crate::edge::{Patience, Times};
 use crate::error::{ErrorCode, Refusal};
 use crate::message::Ask;
 use crate::store::{Priority, UnixMillis};
+use crate::traceparent::TraceParent;
 
 /// Header that shortens the time to wait: a number with a unit, such as `500ms`.
 const REQUEST_TIMEOUT: &str = "X-Request-Timeout";
@@ -20,6 +21,8 @@ const REQUEST_TIMEOUT: &str = "X-Request-Timeout";
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// RFC 7240: `respond-async` and `wait=<seconds>`.
 const PREFER: &str = "Prefer";
+/// W3C Trace Context.
+pub(super) const TRACEPARENT: &str = "traceparent";
 /// Longest idempotency key, in bytes.
 const LONGEST_KEY: usize = 200;
 
@@ -88,7 +91,7 @@ pub(super) fn read(
         idempotency_key,
         keep,
         callback: None,
-        traceparent: None,
+        traceparent: traceparent(headers),
     };
     Ok((ask, patience))
 }
@@ -143,6 +146,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
         )));
     }
     Ok(Some(key.to_owned()))
+}
+
+/// The request's place in a trace; what is none is passed over, as W3C Trace Context asks.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get(TRACEPARENT)?.to_str().ok();
+    TraceParent::of(text).map(|parent| parent.to_string())
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {

@@ -8,6 +8,7 @@ use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::observe::Observer;
 use crate::store::JobStore;
+use crate::traces::Traces;
 
 /// Shared by every worker of the web server.
 pub struct Signs {
@@ -19,6 +20,8 @@ pub struct Signs {
     pub metrics: Arc<Metrics>,
     /// Told of refusals.
     pub observer: Arc<dyn Observer>,
+    /// Makes the spans of requests.
+    pub traces: Traces,
     /// Models that this process has.
     pub models: usize,
     /// What it does of the whole.

@@ -9,6 +9,7 @@ pub mod figures;
 use std::time::Duration;
 
 use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
@@ -56,6 +57,7 @@ impl Metrics {
     /// Never in practice: no two of the names are alike.
     pub fn new() -> prometheus::Result<Self> {
         let registry = Registry::new();
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         let counter = |name: &str, help: &str| add(&registry, IntCounter::new(name, help));
         let times = |name: &str, help: &str| histogram(&registry, name, help, &SECONDS);
         let refused = Opts::new(

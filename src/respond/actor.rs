@@ -18,15 +18,13 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use super::outcome;
 use super::rate::Rate;
 use super::record::Record;
+use super::recording::{Outcomes, Recorded, record};
 use super::waiters::Waiters;
-use crate::batch::backoff::Backoff;
 use crate::error::Refusal;
 use crate::health::Health;
 use crate::message::{Abandoned, Awaited, Classified, Offered, Settled};
-use crate::observe::{Fact, Observer, Point};
-use crate::store::{
-    Completed, Completion, Failed, Failure, JobId, JobState, JobStore, JobView, Lease, StoreError,
-};
+use crate::observe::{Fact, Observer, Point, Span, Stage};
+use crate::store::{Completed, Completion, Failed, Failure, JobId, JobState, JobStore, JobView};
 use crate::ticket::{Answer, Reply, Timing};
 
 /// How often those who wait are looked up, in case a notice was lost.
@@ -81,11 +79,12 @@ impl Responder {
     fn look_up(&mut self, id: JobId, ctx: &mut Context<Self>) {
         let store = self.parts.store.clone();
         let offering = self.waiters.is_offering(id);
+        let since = Instant::now();
         let look = async move { store.job(id).await };
         ctx.spawn(
             look.into_actor(self)
                 .map(move |found, this, _| match found {
-                    Ok(Some(job)) => this.answer_by(&job),
+                    Ok(Some(job)) => this.answer_by(&job, since),
                     // Not known yet when it was asked: what the store says to the offer is on its
                     // way, or has come since.
                     Ok(None) if offering => {}
@@ -96,7 +95,7 @@ impl Responder {
     }
 
     /// Answers everybody who waits for a job by what the store knows of it.
-    fn answer_by(&mut self, job: &JobView) {
+    fn answer_by(&mut self, job: &JobView, since: Instant) {
         if !job.state.is_final() {
             let content = self.waiters.take_async(job.id);
             for ticket in content {
@@ -105,13 +104,18 @@ impl Responder {
             return;
         }
         match outcome::of(job) {
-            Ok(record) => self.answer(job.id, &record),
+            Ok(record) => self.answer(job.id, &record, since),
             Err(refusal) => self.refuse(job.id, &refusal),
         }
     }
 
-    fn answer(&mut self, id: JobId, record: &Record) {
+    /// Answers what this process has known `since` then.
+    fn answer(&mut self, id: JobId, record: &Record, since: Instant) {
         for ticket in self.waiters.take(id) {
+            if let Some(trace) = ticket.trace {
+                let span = Span::ending(Stage::Respond, trace, id, since.elapsed());
+                self.parts.observer.spent(&span);
+            }
             let timing = Timing {
                 decode: ticket.decode,
                 queue: Duration::from_micros(record.queue_us),
@@ -146,7 +150,7 @@ impl Responder {
             match completed {
                 Completed::First => {
                     self.parts.observer.reached(Point::Completed, lease.id);
-                    self.answer(lease.id, record);
+                    self.answer(lease.id, record, Instant::now());
                 }
                 Completed::Stale => self.look_up_if_awaited(lease.id, ctx),
             }
@@ -214,55 +218,6 @@ impl Responder {
                     }
                 }),
         );
-    }
-}
-
-/// What the store said to a batch's outcomes.
-struct Recorded {
-    completed: Vec<(Lease, Completed)>,
-    failed: Vec<(Lease, Failed)>,
-    /// One for each of `completed`.
-    records: Vec<Record>,
-}
-
-/// Records outcomes, again and again while the store does not answer: results are not thrown
-/// away, and no more work is claimed meanwhile than the mirror has room for.
-async fn record(
-    store: Arc<dyn JobStore>,
-    health: Arc<Health>,
-    done: Vec<(Completion, Record)>,
-    failures: Vec<Failure>,
-) -> Recorded {
-    let (completions, records): (Vec<Completion>, Vec<Record>) = done.into_iter().unzip();
-    let completed = persist(&health, async || store.complete(&completions).await).await;
-    let failed = persist(&health, async || store.fail(&failures).await).await;
-    Recorded {
-        completed: completions
-            .iter()
-            .map(|done| done.lease)
-            .zip(completed)
-            .collect(),
-        failed: failures
-            .iter()
-            .map(|failure| failure.lease)
-            .zip(failed)
-            .collect(),
-        records,
-    }
-}
-
-async fn persist<T>(health: &Health, ask: impl AsyncFn() -> Result<Vec<T>, StoreError>) -> Vec<T> {
-    let mut backoff = Backoff::default();
-    loop {
-        match ask().await {
-            Ok(said) => return said,
-            Err(error) => {
-                health.store_fails(&error);
-                let wait = backoff.failed();
-                tracing::warn!(%error, retry_after_ms = wait.as_millis() as u64, "cannot record outcomes");
-                tokio::time::sleep(wait).await;
-            }
-        }
     }
 }
 
@@ -346,24 +301,28 @@ impl Handler<Classified> for Responder {
 
     fn handle(&mut self, Classified { jobs, infer }: Classified, ctx: &mut Self::Context) {
         // Outcomes of one place do not wait for another that does not answer.
-        let mut places: BTreeMap<usize, (Vec<_>, Vec<_>)> = BTreeMap::new();
+        let mut places: BTreeMap<usize, Outcomes> = BTreeMap::new();
         for scored in jobs {
             let lease = scored.job.lease;
             self.recording.insert(lease.id);
             let place = self.parts.store.place_of(lease.id);
-            let (done, failures) = places.entry(place).or_default();
+            let outcomes = places.entry(place).or_default();
+            if let Some(trace) = scored.job.trace {
+                outcomes.traced.push((lease.id, trace));
+            }
             match scored.outcome {
                 Ok(predictions) => {
                     let record = Record::new(predictions, scored.job.queued, infer);
                     let result = record.to_bytes();
-                    done.push((Completion { lease, result }, record));
+                    outcomes.done.push((Completion { lease, result }, record));
                 }
-                Err(reason) => failures.push(Failure { lease, reason }),
+                Err(reason) => outcomes.failures.push(Failure { lease, reason }),
             }
         }
-        for (done, failures) in places.into_values() {
-            let (store, health) = (self.parts.store.clone(), self.parts.health.clone());
-            let recording = record(store, health, done, failures);
+        for outcomes in places.into_values() {
+            let parts = &self.parts;
+            let (store, health) = (parts.store.clone(), parts.health.clone());
+            let recording = record(store, health, parts.observer.clone(), outcomes);
             ctx.spawn(recording.into_actor(self).map(|recorded, this, ctx| {
                 this.recorded(recorded, ctx);
             }));

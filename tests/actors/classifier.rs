@@ -67,6 +67,7 @@ impl Scene {
             },
             top,
             queued: Duration::from_millis(u64::from(top)),
+            trace: None,
         };
         let jobs: Vec<Held> = (1_u16..).take(images.len()).map(job).collect();
         let ids = jobs.iter().map(|job| job.lease.id).collect();

@@ -16,6 +16,7 @@ use beagle::edge::{BodyLimits, Times};
 use beagle::observe::Nobody;
 use beagle::store::memory::MemoryStore;
 use beagle::store::{JobStore, StoreLimits};
+use beagle::traces::Traces;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use ureq::Body;
@@ -160,6 +161,7 @@ impl TestApp {
                 .map(|_| Box::new(Fake(stage.clone())) as Box<dyn Model>)
                 .collect(),
             observer: Arc::new(Nobody),
+            traces: Traces::default(),
         };
         let thread = thread::spawn(move || {
             actix::System::new().block_on(async move {

@@ -2,6 +2,8 @@
 //! table of the documentation.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -197,7 +199,9 @@ fn a_job_past_its_deadline_is_counted() {
 
 #[test]
 fn every_role_shows_the_names_of_the_table() {
-    let rows = TABLE.lines().filter(|line| line.starts_with("| `beagle_"));
+    let rows = TABLE
+        .lines()
+        .filter(|line| line.starts_with("| `") && line.contains("_"));
     let table: BTreeMap<String, String> = rows
         .map(|row| {
             let mut cells = row.split('|').map(|cell| cell.trim().trim_matches('`'));
@@ -226,6 +230,42 @@ fn every_role_shows_the_names_of_the_table() {
         let models = if role == Role::Web { 0.0 } else { 1.0 };
         page.assert(&[(&info, 1.0), ("beagle_models_warm", models)]);
     }
+}
+
+#[test]
+fn the_process_itself_is_measured() {
+    let app = TestApp::start();
+    let page = Page::of(&app);
+    let value = |name: &str| page.values[name];
+    assert!(value("process_open_fds") >= 3.0 && value("process_max_fds") >= 3.0);
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    assert!(value("process_virtual_memory_bytes") >= value("process_resident_memory_bytes"));
+    assert!(value("process_threads") >= 2.0);
+    assert!(value("process_start_time_seconds") > 1.6e9);
+}
+
+#[test]
+fn promtool_has_nothing_to_say_against_the_page() {
+    let app = TestApp::start();
+    app.classify(1, Act::Answer).assert_class(1);
+    app.get("/nowhere").assert_error(404, "not_found");
+    let check = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut check = check.expect("promtool: install Debian's package prometheus");
+    let page = app.text("/metrics");
+    check
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(page.as_bytes())
+        .unwrap();
+    let checked = check.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success() && said.is_empty(), "{said}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use beagle::edge::admission::AdmissionLimits;
 use beagle::edge::{BodyLimits, Times};
 use beagle::observe::{Observer, Point};
 use beagle::store::JobId;
+use beagle::traces::Traces;
 use serde::{Deserialize, Serialize};
 use signal_hook::consts::SIGKILL;
 use signal_hook::low_level::raise;
@@ -88,6 +89,7 @@ async fn serve(orders: &Orders, stage: &Arc<Stage>) -> Ended {
         catalog: fake::catalog(),
         models: vec![Box::new(Fake(stage.clone()))],
         observer: Arc::new(Fuse::of(orders)),
+        traces: Traces::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let app = App::start(listener, settings(), engines).unwrap();

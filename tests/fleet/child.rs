@@ -17,6 +17,7 @@ use beagle::decode::Limits;
 use beagle::edge::admission::AdmissionLimits;
 use beagle::edge::{BodyLimits, Times};
 use beagle::observe::Nobody;
+use beagle::traces::{TraceSettings, Traces};
 use serde::{Deserialize, Serialize};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -59,6 +60,8 @@ pub(crate) struct Orders {
     pub(crate) wedge: Duration,
     /// Whether it knows the second profile.
     pub(crate) other: bool,
+    /// Where its traces go.
+    pub(crate) otlp: Option<String>,
 }
 
 /// A model that takes its time.
@@ -87,14 +90,29 @@ fn entry() {
     let Ok(orders) = env::var(ORDERS) else { return };
     let orders: Orders = serde_json::from_str(&orders).unwrap();
     let stage = stage(orders.gate_open);
-    match actix::System::new().block_on(serve(&orders, &stage)) {
+    let traces = traces(&orders);
+    let ended = actix::System::new().block_on(serve(&orders, &stage, traces.clone()));
+    traces.end();
+    match ended {
         Ended::InOrder => {}
         Ended::Wedged => std::process::exit(WEDGED),
         Ended::OutOfTime => panic!("it did not end in time"),
     }
 }
 
-async fn serve(orders: &Orders, stage: &Arc<Stage>) -> Ended {
+fn traces(orders: &Orders) -> Traces {
+    let Some(endpoint) = &orders.otlp else {
+        return Traces::default();
+    };
+    let settings = TraceSettings {
+        endpoint: endpoint.clone(),
+        ratio: 1.0,
+        service: "fleet".to_owned(),
+    };
+    Traces::start(&settings, orders.role.name()).unwrap()
+}
+
+async fn serve(orders: &Orders, stage: &Arc<Stage>, traces: Traces) -> Ended {
     let mut terminate = signal(SignalKind::terminate()).unwrap();
     let models: Vec<Box<dyn Model>> = match orders.role {
         Role::Web => Vec::new(),
@@ -113,6 +131,7 @@ async fn serve(orders: &Orders, stage: &Arc<Stage>) -> Ended {
         catalog: catalog(orders),
         models,
         observer: Arc::new(Nobody),
+        traces,
     };
     let listener = TcpListener::bind(orders.bind).unwrap();
     let app = App::start(listener, settings(orders), engines).unwrap();

@@ -137,5 +137,6 @@ pub(crate) fn orders(store: &str, role: Role) -> Orders {
         drain_delay: Duration::from_millis(300),
         wedge: GUARD,
         other: true,
+        otlp: None,
     }
 }

@@ -25,6 +25,7 @@ mod rolling;
 mod rounds;
 mod scaling;
 mod stress;
+mod traces;
 
 #[path = "../crash/ask.rs"]
 mod ask;

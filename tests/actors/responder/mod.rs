@@ -127,6 +127,7 @@ impl Scene {
                 lease: *lease,
                 top: 1,
                 queued: QUEUED,
+                trace: None,
             },
             outcome: outcome.map(predictions).map_err(str::to_owned),
         };
