@@ -73,6 +73,8 @@ pub enum Fact {
         /// Time in the model.
         infer: Duration,
     },
+    /// A job's first result is recorded, so long after its acceptance.
+    Completed(Duration),
     /// A caller gets its answer, so long after its upload.
     Answered(Duration),
     /// A caller is refused.

@@ -46,6 +46,7 @@ pub struct Metrics {
     queue: Histogram,
     batch_wait: Histogram,
     inference: Histogram,
+    job: Histogram,
     answer: Histogram,
     batch: Histogram,
 }
@@ -116,6 +117,10 @@ impl Metrics {
                 "From a job's claim by this process to its going to a model.",
             )?,
             inference: times("beagle_inference_duration_seconds", "A batch in the model.")?,
+            job: times(
+                "beagle_job_duration_seconds",
+                "From a job's acceptance to its recorded result.",
+            )?,
             answer: times(
                 "beagle_answer_duration_seconds",
                 "From a complete upload to its answer.",
@@ -170,6 +175,7 @@ impl Observer for Metrics {
                 self.batch.observe(images as f64);
                 observe(&self.inference, infer);
             }
+            Fact::Completed(took) => observe(&self.job, took),
             Fact::Answered(total) => {
                 self.answered.inc();
                 observe(&self.answer, total);

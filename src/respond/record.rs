@@ -32,6 +32,12 @@ impl Record {
         }
     }
 
+    /// From acceptance to the end in the model.
+    #[must_use]
+    pub const fn took(&self) -> Duration {
+        Duration::from_micros(self.queue_us.saturating_add(self.infer_us))
+    }
+
     /// The bytes to keep.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::record::Record;
 use crate::batch::backoff::Backoff;
 use crate::health::Health;
-use crate::observe::{Observer, Span, Stage};
+use crate::observe::{Fact, Observer, Span, Stage};
 use crate::store::{Completed, Completion, Failed, Failure, JobId, JobStore, Lease, StoreError};
 use crate::traceparent::TraceParent;
 
@@ -45,6 +45,12 @@ pub(super) async fn record(
     let began = Instant::now();
     let (completions, records): (Vec<Completion>, Vec<Record>) = done.into_iter().unzip();
     let completed = persist(&health, async || store.complete(&completions).await).await;
+    let recorded = began.elapsed();
+    for (completed, record) in completed.iter().zip(&records) {
+        if *completed == Completed::First {
+            observer.saw(Fact::Completed(record.took() + recorded));
+        }
+    }
     let failed = persist(&health, async || store.fail(&failures).await).await;
     for (job, trace) in traced {
         observer.spent(&Span::ending(Stage::Record, trace, job, began.elapsed()));

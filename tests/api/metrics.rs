@@ -127,6 +127,7 @@ fn what_happened_is_counted_and_timed() {
         ("beagle_batch_size_images_count", 8.0),
         ("beagle_batch_size_images_sum", 8.0),
         ("beagle_batch_size_images_bucket{le=\"1\"}", 8.0),
+        ("beagle_job_duration_seconds_count", 4.0),
         ("beagle_answer_duration_seconds_count", 4.0),
         ("beagle_queue_jobs{state=\"queued\"}", 0.0),
         ("beagle_queue_jobs{state=\"running\"}", 0.0),
