@@ -10,7 +10,7 @@ use crate::edge::Edge;
 use crate::error::{ErrorCode, Refusal};
 use crate::observe::Fact;
 use crate::respond::outcome;
-use crate::store::{JobId, JobState, StoreError};
+use crate::store::{Cancelled, JobId, StoreError};
 
 pub(super) async fn get(id: Path<String>, edge: Data<Edge>) -> HttpResponse {
     let found = match parse(&id) {
@@ -34,11 +34,11 @@ pub(super) async fn delete(id: Path<String>, edge: Data<Edge>) -> HttpResponse {
         Ok(id) => id,
     };
     match edge.store.cancel(id).await {
-        Ok(Some(state)) => {
-            if state == JobState::Cancelled {
+        Ok(Some(cancelled)) => {
+            if cancelled == Cancelled::Now {
                 edge.observer.saw(Fact::Cancelled);
             }
-            answer::job_state(id, state)
+            answer::job_state(id, cancelled.state())
         }
         Ok(None) => answer::refused(&outcome::forgotten(), None),
         Err(error) => answer::refused(&refuse(&edge, &error), None),

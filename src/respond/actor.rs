@@ -25,7 +25,8 @@ use crate::health::Health;
 use crate::message::{Abandoned, Awaited, Classified, Offered, Settled};
 use crate::observe::{Fact, Observer, Point};
 use crate::store::{
-    Completed, Completion, Failed, Failure, JobId, JobState, JobStore, JobView, Lease, StoreError,
+    Cancelled, Completed, Completion, Failed, Failure, JobId, JobState, JobStore, JobView, Lease,
+    StoreError,
 };
 use crate::ticket::{Answer, Reply, Timing};
 
@@ -207,7 +208,7 @@ impl Responder {
             cancel
                 .into_actor(self)
                 .map(move |cancelled, this, _| match cancelled {
-                    Ok(Some(JobState::Cancelled)) => this.parts.observer.saw(Fact::Cancelled),
+                    Ok(Some(Cancelled::Now)) => this.parts.observer.saw(Fact::Cancelled),
                     Ok(_) => {}
                     Err(error) => {
                         tracing::debug!(job.id = %id, %error, "cannot cancel a job nobody waits for");
