@@ -34,6 +34,7 @@ use crate::pulse::Pulse;
 use crate::respond::actor::{Parts as ResponderParts, Responder};
 use crate::respond::rate::Rate;
 use crate::store::JobStore;
+use crate::watch::Watch;
 
 /// Messages that may wait before an async stage, beside one for each upload at once: credits,
 /// outcomes and notices.
@@ -58,6 +59,8 @@ pub struct Settings {
     pub batch: BatchLimits,
     /// How long callers and jobs wait.
     pub times: Times,
+    /// Callers that watch a job at once.
+    pub watchers: usize,
     /// How long a claim lasts without a heartbeat; the store's.
     pub lease: Duration,
     /// How long a batch may be with a model before it counts as hanging.
@@ -96,6 +99,7 @@ pub struct App {
     store: Arc<dyn JobStore>,
     health: Arc<Health>,
     wedged: Arc<Notify>,
+    watch: Arc<Watch>,
     settings: Settings,
 }
 
@@ -116,7 +120,9 @@ impl App {
         let arriving = Arc::new(AtomicUsize::new(0));
         let rate = Arc::new(Mutex::new(Rate::new(Instant::now())));
         let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
-        let observer: Arc<dyn Observer> = Arc::new(Both(observer, metrics.clone()));
+        let watch = Arc::new(Watch::new(settings.watchers));
+        let counting: Arc<dyn Observer> = Arc::new(Both(observer, metrics.clone()));
+        let observer: Arc<dyn Observer> = Arc::new(Both(counting, watch.clone()));
         let signs = Data::new(Signs {
             health: health.clone(),
             store: store.clone(),
@@ -142,6 +148,7 @@ impl App {
             rate: rate.clone(),
             health: health.clone(),
             observer: observer.clone(),
+            watch: watch.clone(),
         }));
         let slots = classifiers(
             models,
@@ -186,6 +193,7 @@ impl App {
                     rate,
                     depth,
                     observer: counts,
+                    watch: watch.clone(),
                 }))
             }
         };
@@ -207,6 +215,7 @@ impl App {
             store,
             health,
             wedged,
+            watch,
             settings,
         })
     }
@@ -231,6 +240,7 @@ impl App {
             store,
             health,
             wedged,
+            watch,
             settings,
             ..
         } = self;
@@ -244,6 +254,8 @@ impl App {
         };
         health.begin_drain();
         tokio::time::sleep(settings.drain_delay).await;
+        // Who watches would hold its connection open to the end of the job.
+        watch.close();
         let end = async {
             handle.stop(!hangs).await;
             let (done, drained) = oneshot::channel();

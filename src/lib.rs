@@ -10,7 +10,8 @@
 //! - [`classify`]: batches to labels (the Classifier, one a device).
 //! - [`respond`]: outcomes to the store and to whoever waits (the Responder).
 //!
-//! [`message`] lists every message between them, [`app`] wires them. [`config`] is read once;
+//! [`watch`] wakes whoever watches a job. [`message`] lists every message between them, [`app`] wires
+//! them. [`config`] is read once;
 //! [`health`], [`observe`], [`metrics`] and [`admin`] look on; [`cli`] has one file a subcommand. The network
 //! itself is the crate `model_import`.
 
@@ -26,6 +27,7 @@ pub mod credit;
 pub mod pulse;
 pub mod classify;
 pub mod respond;
+pub mod watch;
 pub mod app;
 pub mod config;
 pub mod health;

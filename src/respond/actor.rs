@@ -29,11 +29,17 @@ use crate::store::{
     StoreError,
 };
 use crate::ticket::{Answer, Reply, Timing};
+use crate::watch::Watch;
 
 /// How often those who wait are looked up, in case a notice was lost.
 const SWEEP: Duration = Duration::from_secs(5);
 /// Most jobs looked up in one sweep, so that a sweep is no load of its own.
 const SWEPT: usize = 256;
+
+/// How often some of the watched jobs are looked at, in case a notice was lost, or none is given.
+const LOOK: Duration = Duration::from_secs(1);
+/// Most watchers that look at once then.
+const LOOKS: usize = 256;
 
 /// What the Responder is made of.
 pub struct Parts {
@@ -47,6 +53,8 @@ pub struct Parts {
     pub health: Arc<Health>,
     /// Told of every job's way.
     pub observer: Arc<dyn Observer>,
+    /// Told of jobs that have ended, or may have changed.
+    pub watch: Arc<Watch>,
 }
 
 /// Records outcomes and answers.
@@ -274,6 +282,7 @@ impl Actor for Responder {
         let notices = stream::unfold(self.parts.store.ended(), next_notice);
         ctx.add_stream(notices);
         ctx.run_interval(SWEEP, Self::sweep);
+        ctx.run_interval(LOOK, |this, _| this.parts.watch.sweep(LOOKS));
     }
 }
 
@@ -295,6 +304,7 @@ impl StreamHandler<Notice> for Responder {
         match notice {
             Notice::Ended(id) => {
                 self.count(1);
+                self.parts.watch.ring(id);
                 self.look_up_if_awaited(id, ctx);
             }
             Notice::Lagged(jobs) => {
