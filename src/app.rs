@@ -35,6 +35,7 @@ use crate::respond::actor::{Parts as ResponderParts, Responder};
 use crate::respond::rate::Rate;
 use crate::store::JobStore;
 use crate::traces::Traces;
+use crate::watch::Watch;
 
 /// Messages that may wait before an async stage, beside one for each upload at once: credits,
 /// outcomes and notices.
@@ -59,6 +60,8 @@ pub struct Settings {
     pub batch: BatchLimits,
     /// How long callers and jobs wait.
     pub times: Times,
+    /// Callers that watch a job at once.
+    pub watchers: usize,
     /// How long a claim lasts without a heartbeat; the store's.
     pub lease: Duration,
     /// How long a batch may be with a model before it counts as hanging.
@@ -99,6 +102,7 @@ pub struct App {
     store: Arc<dyn JobStore>,
     health: Arc<Health>,
     wedged: Arc<Notify>,
+    watch: Arc<Watch>,
     settings: Settings,
 }
 
@@ -120,8 +124,12 @@ impl App {
         let arriving = Arc::new(AtomicUsize::new(0));
         let rate = Arc::new(Mutex::new(Rate::new(Instant::now())));
         let metrics = Arc::new(Metrics::new().map_err(io::Error::other)?);
-        let counts: Arc<dyn Observer> = Arc::new(Both(observer, metrics.clone()));
-        let observer: Arc<dyn Observer> = Arc::new(Both(counts, Arc::new(traces.clone())));
+        let watch = Arc::new(Watch::new(settings.watchers));
+        let told: [Arc<dyn Observer>; 3] =
+            [metrics.clone(), watch.clone(), Arc::new(traces.clone())];
+        let observer = told.into_iter().fold(observer, |all, one| {
+            Arc::new(Both(all, one)) as Arc<dyn Observer>
+        });
         let signs = Data::new(Signs {
             health: health.clone(),
             store: store.clone(),
@@ -148,6 +156,7 @@ impl App {
             rate: rate.clone(),
             health: health.clone(),
             observer: observer.clone(),
+            watch: watch.clone(),
         }));
         let slots = classifiers(
             models,
@@ -192,6 +201,7 @@ impl App {
                     rate,
                     depth,
                     observer: counts,
+                    watch: watch.clone(),
                 }))
             }
         };
@@ -213,6 +223,7 @@ impl App {
             store,
             health,
             wedged,
+            watch,
             settings,
         })
     }
@@ -237,6 +248,7 @@ impl App {
             store,
             health,
             wedged,
+            watch,
             settings,
             ..
         } = self;
@@ -250,6 +262,8 @@ impl App {
         };
         health.begin_drain();
         tokio::time::sleep(settings.drain_delay).await;
+        // Who watches would hold its connection open to the end of the job.
+        watch.close();
         let end = async {
             handle.stop(!hangs).await;
             let (done, drained) = oneshot::channel();

@@ -23,10 +23,12 @@ pub enum ErrorCode {
     TooManyImages,
     /// The request took too long to arrive.
     UploadTooSlow,
-    /// The body is neither multipart nor an image.
+    /// The body is neither multipart nor JSON nor an image.
     UnsupportedMediaType,
     /// No profile of that name is served.
     UnknownProfile,
+    /// An image of a JSON body is not base64.
+    MalformedBase64,
     /// The image has no bytes.
     EmptyImage,
     /// See [`DecodeError::TooManyBytes`].
@@ -45,7 +47,7 @@ pub enum ErrorCode {
     MalformedImage,
     /// The decoder panicked on the image.
     DecoderPanicked,
-    /// The server has as many uploads or jobs as it may.
+    /// The server has as many uploads, jobs or watchers as it may.
     QueueFull,
     /// The job store cannot be reached.
     StoreUnavailable,
@@ -67,7 +69,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -76,6 +78,7 @@ impl ErrorCode {
         Self::UploadTooSlow,
         Self::UnsupportedMediaType,
         Self::UnknownProfile,
+        Self::MalformedBase64,
         Self::EmptyImage,
         Self::ImageTooManyBytes,
         Self::UnsupportedFormat,
@@ -108,6 +111,7 @@ impl ErrorCode {
             Self::UploadTooSlow => "upload_too_slow",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::UnknownProfile => "unknown_profile",
+            Self::MalformedBase64 => "malformed_base64",
             Self::EmptyImage => "empty_image",
             Self::ImageTooManyBytes => "image_too_many_bytes",
             Self::UnsupportedFormat => "unsupported_format",

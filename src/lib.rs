@@ -10,9 +10,9 @@
 //! - [`classify`]: batches to labels (the Classifier, one a device).
 //! - [`respond`]: outcomes to the store and to whoever waits (the Responder).
 //!
-//! [`message`] lists every message between them, [`app`] wires them. [`config`] is read once;
-//! [`health`], [`observe`], [`metrics`], [`traces`] and [`admin`] look on; [`cli`] has one file a subcommand. The network
-//! itself is the crate `model_import`.
+//! [`watch`] wakes whoever watches a job. [`message`] lists every message between them, [`app`] wires
+//! them. [`config`] is read once; [`health`], [`observe`], [`metrics`], [`traces`] and [`admin`] look on;
+//! [`cli`] has one file a subcommand. The network itself is the crate `model_import`.
 
 pub mod error;
 pub mod traceparent;
@@ -27,6 +27,7 @@ pub mod credit;
 pub mod pulse;
 pub mod classify;
 pub mod respond;
+pub mod watch;
 pub mod app;
 pub mod config;
 pub mod health;

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::classify::top::Prediction;
 use crate::respond::record::Record;
-use crate::store::{Finding, JobId, JobState, JobStore, JobView, Stats, StoreError, UnixMillis};
+use crate::store::{
+    Cancelled, Finding, JobId, JobState, JobStore, JobView, Stats, StoreError, UnixMillis,
+};
 
 /// How long a job that is retried may wait for its turn.
 const RETRIED: Duration = Duration::from_secs(24 * 3600);
@@ -117,7 +119,10 @@ pub async fn answer(store: &dyn JobStore, request: Request) -> Reply {
             .await
             .map(|job| Reply::Job(job.map(Job::from))),
         Request::Retry(which) => retry(store, which).await.map(Reply::Count),
-        Request::Cancel(id) => store.cancel(id).await.map(Reply::State),
+        Request::Cancel(id) => store
+            .cancel(id)
+            .await
+            .map(|found| Reply::State(found.map(Cancelled::state))),
         Request::Purge(state) => store.purge(state).await.map(Reply::Count),
         Request::Doctor => store.doctor().await.map(Reply::Findings),
     };

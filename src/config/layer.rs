@@ -13,6 +13,7 @@ use model_import::classifier::PrecisionChoice;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::jobs::JobsLayer;
 use super::traces::TraceLayer;
 
 /// What an accepted job must survive for the server to start.
@@ -299,6 +300,10 @@ pub struct Layer {
     #[command(flatten)]
     #[serde(default)]
     pub otlp: TraceLayer,
+    /// See [`JobsLayer`].
+    #[command(flatten)]
+    #[serde(default)]
+    pub jobs: JobsLayer,
 }
 
 impl Layer {

@@ -2,6 +2,7 @@
 //!
 //! Parsed and checked once; the parts are handed out in pieces. Must not know: stages, HTTP.
 
+pub mod jobs;
 pub mod layer;
 pub mod store_url;
 pub mod traces;
@@ -24,6 +25,7 @@ use crate::edge::admission::AdmissionLimits;
 use crate::edge::{BodyLimits, Times};
 use crate::store::StoreLimits;
 use crate::traces::TraceSettings;
+use jobs::JobsLayer;
 use layer::{Durability, Layer, Role};
 use store_url::StoreUrl;
 use traces::TraceLayer;
@@ -144,6 +146,9 @@ fn defaults(cores: usize) -> Layer {
         drain_delay: Some(Duration::ZERO),
         grace: Some(Duration::from_secs(30)),
         otlp: TraceLayer::default(),
+        jobs: JobsLayer {
+            max_watchers: Some(1024),
+        },
     }
 }
 
@@ -265,6 +270,7 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
             request_timeout: time("request-timeout", whole.request_timeout)?,
             keep_for: time("keep-for", whole.keep_for)?,
         },
+        watchers: at_least_one("max-watchers", whole.jobs.max_watchers)?,
         lease,
         wedge_timeout: time("wedge-timeout", whole.wedge_timeout)?,
         credits: 1,

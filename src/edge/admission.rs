@@ -68,6 +68,32 @@ impl Admission {
         }
         Ok(())
     }
+
+    /// Divides the place of a body among the images in it: each has room for so many of its bytes.
+    /// The first takes the body's place over, the others enter; what is left of the bytes is free.
+    ///
+    /// # Errors
+    /// [`ErrorCode::QueueFull`] when there are not so many places.
+    pub fn divide(&self, mut body: Place, images: &[usize]) -> Result<Vec<Place>, Refusal> {
+        let mut places = Vec::with_capacity(images.len());
+        for (number, size) in images.iter().enumerate() {
+            let mut place = if number == 0 {
+                Place {
+                    bytes: None,
+                    upload: body.upload.take(),
+                    arriving: body.arriving.take(),
+                }
+            } else {
+                self.enter()?
+            };
+            place.bytes = body.bytes.as_mut().and_then(|bytes| bytes.split(*size));
+            if place.bytes.is_none() {
+                self.add_bytes(&mut place, *size)?;
+            }
+            places.push(place);
+        }
+        Ok(places)
+    }
 }
 
 fn full(what: &str) -> Refusal {
@@ -82,6 +108,33 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
+
+    #[test]
+    fn a_body_is_divided_among_its_images() {
+        let arriving = Arc::new(AtomicUsize::new(0));
+        let limits = AdmissionLimits {
+            uploads: 2,
+            bytes: 10,
+        };
+        let admission = Admission::new(limits, arriving.clone());
+        let body = || {
+            let mut place = admission.enter().unwrap();
+            admission.add_bytes(&mut place, 10).unwrap();
+            place
+        };
+        let places = admission.divide(body(), &[2, 5]).unwrap();
+        assert_eq!(arriving.load(Ordering::Relaxed), 2);
+        assert_eq!(admission.enter().unwrap_err().code, ErrorCode::QueueFull);
+        let mut other = Place::default();
+        admission.add_bytes(&mut other, 4).unwrap_err();
+        admission.add_bytes(&mut other, 3).unwrap();
+        drop((places, other));
+        let refused = admission.divide(body(), &[1, 1, 1]).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::QueueFull);
+        assert!(admission.divide(body(), &[]).unwrap().is_empty());
+        assert_eq!(arriving.load(Ordering::Relaxed), 0);
+        admission.add_bytes(&mut Place::default(), 10).unwrap();
+    }
 
     #[test]
     fn places_and_bytes_are_bounded_and_come_back() {

@@ -22,10 +22,11 @@ use crate::error::{ErrorCode, Refusal};
 use crate::health::Health;
 use crate::message::{Abandoned, Ask, Upload};
 use crate::observe::Observer;
-use crate::respond::rate::{Rate, retry_after};
-use crate::store::JobStore;
+use crate::respond::rate::{Rate, expected_wait, retry_after};
+use crate::store::{JobId, JobStore};
 use crate::ticket::{Place, Reply, Ticket};
 use crate::traceparent::TraceParent;
+use crate::watch::Watch;
 
 /// Bounds on one request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +86,17 @@ pub struct Edge {
     pub depth: Arc<AtomicU64>,
     /// Told of what becomes of requests.
     pub observer: Arc<dyn Observer>,
+    /// Wakes who watches a job.
+    pub watch: Arc<Watch>,
+}
+
+/// Where a job stands in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Its place in the order of arrival among the jobs that have not ended; the first is 1.
+    pub(crate) position: u64,
+    /// How long until it has ended, if that can be said.
+    pub(crate) wait: Option<Duration>,
 }
 
 impl Edge {
@@ -101,20 +113,25 @@ impl Edge {
         Ok(())
     }
 
-    /// Sends images on their way, each as a job of its own.
+    /// Sends images on their way, each as a job of its own; what could not be read of the request
+    /// is that image's reply, and the others go on.
     ///
     /// # Errors
     /// [`ErrorCode::ShuttingDown`]; those already on their way are taken back.
     pub(crate) fn submit(
         &self,
-        images: Vec<Image>,
+        images: Vec<Result<Image, Refusal>>,
         ask: &Ask,
         patience: Patience,
     ) -> Result<Vec<Pending>, Refusal> {
         let several = images.len() > 1;
         let trace = TraceParent::of(ask.traceparent.as_deref());
         let mut pending = Vec::with_capacity(images.len());
-        for (number, Image { bytes, place }) in images.into_iter().enumerate() {
+        for (number, image) in images.into_iter().enumerate() {
+            let (bytes, place) = match image {
+                Ok(Image { bytes, place }) => (Ok(bytes), place),
+                Err(refusal) => (Err(refusal), Place::default()),
+            };
             // Without patience the job's name is enough, once it is durable.
             let (mut ticket, receiver) = Ticket::open(place, patience.wait.is_zero());
             ticket.trace = trace;
@@ -128,6 +145,13 @@ impl Edge {
                 self.abandoned.clone(),
                 ask.keep,
             ));
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(refusal) => {
+                    ticket.refuse(refusal);
+                    continue;
+                }
+            };
             let upload = Upload { bytes, ask, ticket };
             if self.uploads.try_send(upload).is_err() {
                 let message = "the server is about to stop: ask another one, or this one later";
@@ -155,15 +179,35 @@ impl Edge {
             .collect()
     }
 
+    /// Where a job stands in the queue; nothing if it has ended, or the store cannot say.
+    pub(crate) async fn standing(&self, id: JobId) -> Option<Standing> {
+        let ahead = match self.store.ahead(id).await {
+            Ok(ahead) => ahead?,
+            Err(error) => {
+                self.health.store_fails(&error);
+                return None;
+            }
+        };
+        let position = ahead + 1;
+        Some(Standing {
+            position,
+            wait: expected_wait(position, self.per_second()),
+        })
+    }
+
+    fn per_second(&self) -> f64 {
+        let rate = self.rate.lock().map(|rate| rate.per_second(Instant::now()));
+        rate.unwrap_or_default()
+    }
+
     /// Says when to ask again, where that helps.
     pub(crate) fn with_retry_after(&self, refusal: Refusal) -> Refusal {
         let helps = matches!(refusal.code, ErrorCode::QueueFull | ErrorCode::ShuttingDown);
         if !helps || refusal.retry_after.is_some() {
             return refusal;
         }
-        let rate = self.rate.lock().map(|rate| rate.per_second(Instant::now()));
         let depth = self.depth.load(Ordering::Relaxed);
-        refusal.with_retry_after(retry_after(depth, rate.unwrap_or_default()))
+        refusal.with_retry_after(retry_after(depth, self.per_second()))
     }
 
     /// The same for a reply.

@@ -1,19 +1,18 @@
-//! Replies as HTTP: the one table from code to status, and the JSON of every answer.
+//! Replies as HTTP: the one table from code to status, and the headers of every answer.
 //!
 //! Must not know: how a reply came about.
 
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{LOCATION, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, LOCATION, RETRY_AFTER};
 use actix_web::{HttpResponse, HttpResponseBuilder};
-use serde::Serialize;
 
-use crate::classify::top::Prediction;
+use super::said::{Accepted, ErrorBody, Failure, Item, Items, Job, Standing, Success};
 use crate::error::{ErrorCode, Refusal};
 use crate::respond::outcome;
 use crate::store::{JobId, JobState, JobView};
-use crate::ticket::{Answer, Reply, Timing};
+use crate::ticket::{Reply, Timing};
 
 /// Header with the job's name.
 pub(super) const JOB_ID: &str = "X-Job-Id";
@@ -34,7 +33,8 @@ pub(super) const fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::UnsupportedMediaType | ErrorCode::UnsupportedFormat => {
             StatusCode::UNSUPPORTED_MEDIA_TYPE
         }
-        ErrorCode::EmptyImage
+        ErrorCode::MalformedBase64
+        | ErrorCode::EmptyImage
         | ErrorCode::ImageTooWide
         | ErrorCode::ImageTooHigh
         | ErrorCode::ImageTooManyPixels
@@ -53,107 +53,66 @@ pub(super) const fn status(code: ErrorCode) -> StatusCode {
 /// What a response says no to, for who counts.
 pub(super) struct Refused(pub(super) Vec<ErrorCode>);
 
-/// The article's JSON, key for key.
-#[derive(Serialize)]
-struct Success<'a> {
-    success: bool,
-    predictions: &'a [Prediction],
-}
-
-#[derive(Serialize)]
-struct Failure<'a> {
-    success: bool,
-    error: ErrorBody<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job: Option<JobId>,
-}
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    code: &'static str,
-    message: &'a str,
-}
-
-#[derive(Serialize)]
-struct Accepted {
-    success: bool,
-    job: JobId,
-    state: JobState,
-}
-
-/// One of several images.
-#[derive(Serialize)]
-struct Item<'a> {
-    status: u16,
-    success: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    job: Option<JobId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    predictions: Option<&'a [Prediction]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    state: Option<JobState>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorBody<'a>>,
-}
-
-#[derive(Serialize)]
-struct Items<'a> {
-    success: bool,
-    results: Vec<Item<'a>>,
-}
-
-/// What is known of a job.
-#[derive(Serialize)]
-struct Job<'a> {
-    id: JobId,
-    state: JobState,
-    profile: &'a str,
-    top: u16,
-    attempts: u32,
-    created_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    finished_ms: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    predictions: Option<Vec<Prediction>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorBody<'a>>,
+/// What is told of one image.
+pub(super) struct Told {
+    /// What became of it.
+    pub(super) reply: Reply,
+    /// The caller's own name for it.
+    pub(super) id: Option<String>,
+    /// Where its job stands, if that was asked.
+    pub(super) standing: Standing,
 }
 
 /// The answer to one image.
-pub(super) fn one(reply: &Reply) -> HttpResponse {
-    match reply {
+pub(super) fn one(told: &Told) -> HttpResponse {
+    match &told.reply {
         Reply::Answered(answer) => HttpResponse::Ok()
             .insert_header((JOB_ID, answer.id.to_string()))
             .insert_header((SERVER_TIMING, server_timing(&answer.timing)))
-            .json(success(answer)),
+            .json(Success {
+                success: true,
+                predictions: &answer.predictions,
+            }),
         Reply::Refused(refusal, job) => refused(refusal, *job),
-        Reply::Accepted(job, state) => accepted(*job, *state),
+        Reply::Accepted(job, state) => HttpResponse::Accepted()
+            .insert_header((LOCATION, place(*job)))
+            .insert_header((JOB_ID, job.to_string()))
+            .json(Accepted {
+                success: true,
+                job: *job,
+                state: *state,
+                standing: told.standing,
+            }),
     }
 }
 
 /// The answer to several images, in their order: the status is the first's if all failed alike
 /// or none did, else 207.
-pub(super) fn many(replies: &[Reply]) -> HttpResponse {
-    let statuses: Vec<StatusCode> = replies.iter().map(reply_status).collect();
-    let first = statuses.first().copied().unwrap_or(StatusCode::OK);
-    let alike = statuses.iter().all(|status| *status == first);
-    let status = if alike {
+pub(super) fn many(told: &[Told]) -> HttpResponse {
+    let results: Vec<Item<'_>> = told.iter().map(item).collect();
+    let mut statuses = told.iter().map(|told| reply_status(&told.reply));
+    let first = statuses.next().unwrap_or(StatusCode::OK);
+    let status = if statuses.all(|status| status == first) {
         first
     } else {
         StatusCode::MULTI_STATUS
     };
-    let results: Vec<Item<'_>> = replies.iter().map(item).collect();
     let mut response = HttpResponse::build(status);
-    let retry_after = replies.iter().filter_map(|reply| match reply {
-        Reply::Refused(refusal, _) => refusal.retry_after,
-        _ => None,
-    });
-    add_retry_after(&mut response, retry_after.max());
-    let codes = replies.iter().filter_map(|reply| match reply {
-        Reply::Refused(refusal, _) => Some(refusal.code),
-        _ => None,
-    });
-    response.extensions_mut().insert(Refused(codes.collect()));
+    let refusals = || {
+        told.iter().filter_map(|told| match &told.reply {
+            Reply::Refused(refusal, _) => Some(refusal),
+            _ => None,
+        })
+    };
+    let retry_after = refusals().filter_map(|refusal| refusal.retry_after).max();
+    add_retry_after(&mut response, retry_after);
+    let codes = refusals().map(|refusal| refusal.code).collect();
+    response.extensions_mut().insert(Refused(codes));
+    if let [only] = told
+        && let Reply::Accepted(job, _) = only.reply
+    {
+        response.insert_header((LOCATION, place(job)));
+    }
     response.json(Items {
         success: results.iter().all(|item| item.success),
         results,
@@ -162,7 +121,21 @@ pub(super) fn many(replies: &[Reply]) -> HttpResponse {
 
 /// A refusal, of a job if there is one.
 pub(super) fn refused(refusal: &Refusal, job: Option<JobId>) -> HttpResponse {
+    refused_by(HttpResponse::build(status(refusal.code)), refusal, job)
+}
+
+/// A refusal of a method, with those that there are.
+pub(super) fn refused_method(refusal: &Refusal, allowed: &str) -> HttpResponse {
     let mut response = HttpResponse::build(status(refusal.code));
+    response.insert_header((ALLOW, allowed));
+    refused_by(response, refusal, None)
+}
+
+fn refused_by(
+    mut response: HttpResponseBuilder,
+    refusal: &Refusal,
+    job: Option<JobId>,
+) -> HttpResponse {
     add_retry_after(&mut response, refusal.retry_after);
     if let Some(job) = job {
         response.insert_header((JOB_ID, job.to_string()));
@@ -172,32 +145,42 @@ pub(super) fn refused(refusal: &Refusal, job: Option<JobId>) -> HttpResponse {
         .insert(Refused(vec![refusal.code]));
     response.json(Failure {
         success: false,
-        error: error(refusal),
+        error: ErrorBody::from(refusal),
         job,
     })
 }
 
-/// What is known of a job.
-pub(super) fn job(view: &JobView) -> HttpResponse {
+/// What is known of a job, as JSON: `write` is given it while what it borrows lives.
+pub(super) fn with_job<T>(
+    view: &JobView,
+    standing: Standing,
+    write: impl FnOnce(&Job<'_>) -> T,
+) -> T {
     let ended = view.state.is_final().then(|| outcome::of(view));
     let (predictions, refusal) = match ended {
         Some(Ok(record)) => (Some(record.predictions), None),
         Some(Err(refusal)) => (None, Some(refusal)),
         None => (None, None),
     };
-    HttpResponse::Ok()
-        .insert_header((JOB_ID, view.id.to_string()))
-        .json(Job {
-            id: view.id,
-            state: view.state,
-            profile: &view.profile,
-            top: view.top,
-            attempts: view.attempts,
-            created_ms: view.created.0,
-            finished_ms: view.finished.map(|finished| finished.0),
-            predictions,
-            error: refusal.as_ref().map(error),
-        })
+    write(&Job {
+        id: view.id,
+        state: view.state,
+        profile: &view.profile,
+        top: view.top,
+        attempts: view.attempts,
+        created_ms: view.created.0,
+        finished_ms: view.finished.map(|finished| finished.0),
+        standing,
+        predictions,
+        error: refusal.as_ref().map(ErrorBody::from),
+    })
+}
+
+/// What is known of a job.
+pub(super) fn job(view: &JobView, standing: Standing) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((JOB_ID, view.id.to_string()));
+    with_job(view, standing, |job| response.json(job))
 }
 
 /// A job's name and state alone.
@@ -208,32 +191,12 @@ pub(super) fn job_state(job: JobId, state: JobState) -> HttpResponse {
             success: true,
             job,
             state,
+            standing: Standing::default(),
         })
 }
 
-fn accepted(job: JobId, state: JobState) -> HttpResponse {
-    HttpResponse::Accepted()
-        .insert_header((LOCATION, format!("/jobs/{job}")))
-        .insert_header((JOB_ID, job.to_string()))
-        .json(Accepted {
-            success: true,
-            job,
-            state,
-        })
-}
-
-fn success(answer: &Answer) -> Success<'_> {
-    Success {
-        success: true,
-        predictions: &answer.predictions,
-    }
-}
-
-fn error(refusal: &Refusal) -> ErrorBody<'_> {
-    ErrorBody {
-        code: refusal.code.name(),
-        message: &refusal.message,
-    }
+fn place(job: JobId) -> String {
+    format!("/jobs/{job}")
 }
 
 fn reply_status(reply: &Reply) -> StatusCode {
@@ -244,16 +207,18 @@ fn reply_status(reply: &Reply) -> StatusCode {
     }
 }
 
-fn item(reply: &Reply) -> Item<'_> {
+fn item(told: &Told) -> Item<'_> {
     let mut item = Item {
-        status: reply_status(reply).as_u16(),
+        status: reply_status(&told.reply).as_u16(),
         success: true,
+        id: told.id.as_deref(),
         job: None,
         predictions: None,
         state: None,
+        standing: told.standing,
         error: None,
     };
-    match reply {
+    match &told.reply {
         Reply::Answered(answer) => {
             item.job = Some(answer.id);
             item.predictions = Some(&answer.predictions);
@@ -261,7 +226,7 @@ fn item(reply: &Reply) -> Item<'_> {
         Reply::Refused(refusal, job) => {
             item.success = false;
             item.job = *job;
-            item.error = Some(error(refusal));
+            item.error = Some(ErrorBody::from(refusal));
         }
         Reply::Accepted(job, state) => {
             item.job = Some(*job);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::classify::catalog::Catalog;
 use crate::edge::{Patience, Times};
@@ -26,22 +27,99 @@ pub(super) const TRACEPARENT: &str = "traceparent";
 /// Longest idempotency key, in bytes.
 const LONGEST_KEY: usize = 200;
 
-/// The query of `/predict`.
-#[derive(Debug, Default, Deserialize)]
+/// What a request gets that does not say what it prefers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// The answer.
+    Answer,
+    /// The job's name, as soon as the job is durable.
+    Name,
+}
+
+/// The query of a request that brings images.
+#[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Query {
+    /// Labels in an answer.
+    #[param(minimum = 1, maximum = 1000, default = 5)]
     top: Option<u16>,
+    /// The profile to classify by; the server's first if nothing is said.
     profile: Option<String>,
+    /// Which goes first.
     #[serde(default)]
+    #[param(schema_with = super::document::priorities, required = false)]
     priority: Priority,
+    /// Whether the job runs even if nobody waits for it.
     #[serde(default)]
+    #[param(default = false, required = false)]
     keep: bool,
+}
+
+/// What the headers of a request with images may ask. They are read one by one, to say which is
+/// wrong.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it describes what is read one by one")]
+pub(super) struct Headers {
+    /// Longest time to wait: a number with a unit (ms, s, m, h), at most `--request-timeout`.
+    #[param(
+        rename = "X-Request-Timeout",
+        pattern = "^[0-9]{1,9}(ms|s|m|h)$",
+        example = "10s"
+    )]
+    timeout: Option<String>,
+    /// `respond-async`: the job's name is enough. `wait=SECONDS`: the answer, if it comes in time,
+    /// else the job's name.
+    #[param(
+        rename = "Prefer",
+        pattern = "^(respond-async|wait=[0-9]{1,9})?$",
+        example = "wait=10"
+    )]
+    prefer: Option<String>,
+    /// Your own name for the request: under the same one it is the same job. Of several images
+    /// each has it with its number.
+    #[param(
+        rename = "Idempotency-Key",
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[!-~]{1,200}$"
+    )]
+    key: Option<String>,
+}
+
+/// The query of a job.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Look {
+    /// Answer when the job has ended, or after this long: a number with a unit (ms, s, m, h), at
+    /// most `--request-timeout`.
+    #[param(pattern = "^[0-9]{1,9}(ms|s|m|h)$", example = "10ms")]
+    wait: Option<String>,
 }
 
 /// Labels in an answer when nothing is said: the article's five.
 const TOP: u16 = 5;
 /// Most labels in an answer.
 const MOST: u16 = 1000;
+
+/// How long a caller is ready to wait for a job's end, if it is, and at most `longest`.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`], naming what is wrong.
+pub(super) fn wait(query: &str, longest: Duration) -> Result<Option<Duration>, Refusal> {
+    let query = web::Query::<Look>::from_query(query)
+        .map_err(|error| bad(format!("the query is wrong ({error}): wait is known")))?;
+    let wait = query.wait.as_ref().map(|text| {
+        time(text).ok_or_else(|| {
+            bad(format!(
+                "wait is '{text}': say a number with a unit, such as 500ms or 30s"
+            ))
+        })
+    });
+    Ok(wait.transpose()?.map(|wait| wait.min(longest)))
+}
 
 /// Reads a request's query and headers.
 ///
@@ -52,6 +130,7 @@ pub(super) fn read(
     headers: &HeaderMap,
     catalog: &Catalog,
     times: &Times,
+    manner: Manner,
 ) -> Result<(Ask, Patience), Refusal> {
     let query = web::Query::<Query>::from_query(query).map_err(|error| {
         bad(format!(
@@ -70,6 +149,7 @@ pub(super) fn read(
     };
     let timeout = request_timeout(headers, times.request_timeout)?;
     let (respond_async, wait) = prefer(headers)?;
+    let respond_async = respond_async || manner == Manner::Name;
     let idempotency_key = idempotency_key(headers)?;
     let patience = Patience {
         wait: wait
@@ -96,11 +176,21 @@ pub(super) fn read(
     Ok((ask, patience))
 }
 
+/// A whole number of at most nine digits, and its unit: ms, s, m or h.
+fn time(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let is_known = (1..=9).contains(&number.len()) && ["ms", "s", "m", "h"].contains(&unit);
+    is_known
+        .then(|| humantime::parse_duration(text).ok())
+        .flatten()
+}
+
 fn request_timeout(headers: &HeaderMap, longest: Duration) -> Result<Duration, Refusal> {
     let Some(text) = text(headers, REQUEST_TIMEOUT)? else {
         return Ok(longest);
     };
-    let asked = humantime::parse_duration(text).map_err(|_| {
+    let asked = time(text).ok_or_else(|| {
         bad(format!(
             "{REQUEST_TIMEOUT} is '{text}': say a number with a unit, such as 500ms or 2s"
         ))
@@ -175,4 +265,47 @@ fn unknown_profile(name: &str, catalog: &Catalog) -> Refusal {
         known.join(", ")
     );
     Refusal::new(ErrorCode::UnknownProfile, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_number_with_a_unit_and_nothing_else() {
+        let ms = Duration::from_millis;
+        assert_eq!(time("500ms"), Some(ms(500)));
+        assert_eq!(time("0s"), Some(ms(0)));
+        assert_eq!(time("2m"), Some(ms(120_000)));
+        assert_eq!(
+            time("999999999h"),
+            Some(Duration::from_secs(999_999_999 * 3600))
+        );
+        for wrong in [
+            "",
+            "5",
+            "0",
+            "s",
+            "1.5s",
+            "-1s",
+            "1s ",
+            "1 s",
+            "1d",
+            "1000000000ms",
+        ] {
+            assert_eq!(time(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_wait_is_never_longer_than_the_longest() {
+        let longest = Duration::from_secs(30);
+        assert_eq!(wait("", longest), Ok(None));
+        assert_eq!(wait("wait=2s", longest), Ok(Some(Duration::from_secs(2))));
+        assert_eq!(wait("wait=1h", longest), Ok(Some(longest)));
+        for (query, named) in [("wait=30", "wait is '30'"), ("weight=2s", "weight")] {
+            let message = wait(query, longest).unwrap_err().message;
+            assert!(message.contains(named), "{message}");
+        }
+    }
 }

@@ -4,14 +4,21 @@
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use serde_json::json;
 
+use super::said::{self, Live, Ready};
 use super::signs::Signs;
 use crate::health::NO_STORE;
 use crate::store::Place;
 
+/// Says that the process runs.
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    operation_id = "is_alive",
+    responses((status = 200, description = "it runs", body = said::Live))
+)]
 pub(super) async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"status": "ok"}))
+    HttpResponse::Ok().json(Live { status: "ok" })
 }
 
 /// Why the process is not ready; nothing if it is.
@@ -24,21 +31,32 @@ pub(super) fn reasons(signs: &Signs, places: &[Place]) -> Vec<&'static str> {
     reasons
 }
 
+/// Says whether the process can do its work.
+#[utoipa::path(
+    get,
+    path = "/readyz",
+    operation_id = "is_ready",
+    responses(
+        (status = 200, description = "it can", body = said::Ready),
+        (status = 503, description = "it cannot, for these reasons", body = said::Ready)
+    )
+)]
 pub(super) async fn ready(signs: Data<Signs>) -> HttpResponse {
     let places = signs.store.places();
     let reasons = reasons(&signs, &places);
-    let mut body = if reasons.is_empty() {
-        json!({"status": "ready"})
+    let mut response = if reasons.is_empty() {
+        HttpResponse::Ok()
     } else {
-        json!({"status": "not ready", "reasons": reasons})
+        HttpResponse::ServiceUnavailable()
     };
-    // One that is down of several takes no new work; the server does.
-    if places.len() > 1 {
-        body["shards"] = json!(places);
-    }
-    if reasons.is_empty() {
-        HttpResponse::Ok().json(body)
-    } else {
-        HttpResponse::ServiceUnavailable().json(body)
-    }
+    response.json(Ready {
+        status: if reasons.is_empty() {
+            "ready"
+        } else {
+            "not ready"
+        },
+        reasons,
+        // One that is down of several takes no new work; the server does.
+        shards: if places.len() > 1 { places } else { Vec::new() },
+    })
 }

@@ -22,6 +22,16 @@ use crate::store::{Stats, StoreError, UnixMillis};
 /// How long the store may take to give its figures: Prometheus itself waits for 10 s in all.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// What the process counts and how it stands, for Prometheus.
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    responses(
+        (status = 200, description = "text of Prometheus, version 0.0.4", body = String,
+            content_type = "text/plain; version=0.0.4")
+    )
+)]
 pub(super) async fn page(signs: Data<Signs>) -> HttpResponse {
     let stats = told(signs.store.stats()).await;
     let places = signs.store.places();

@@ -3,20 +3,25 @@
 //! Must not know: models, images, which store.
 
 mod ask;
-mod answer;
-mod health;
-mod jobs;
-mod metrics;
+mod upload;
+mod listed;
+mod submit;
 mod predict;
+mod jobs;
+mod events;
+mod answer;
+mod said;
+mod health;
+mod metrics;
 mod request_id;
 pub mod signs;
-mod upload;
+mod document;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
-use actix_web::{App, Error, HttpResponse};
+use actix_web::{App, Error, HttpResponse, Route};
 
 use crate::edge::Edge;
 use crate::error::{ErrorCode, Refusal};
@@ -48,9 +53,21 @@ pub fn app(
         .app_data(signs)
         .wrap(from_fn(metrics::count_refusals))
         .wrap(from_fn(request_id::name))
-        .service(web::resource("/healthz").get(health::live))
-        .service(web::resource("/readyz").get(health::ready))
-        .service(web::resource("/metrics").get(metrics::page))
+        .service(
+            web::resource("/healthz")
+                .get(health::live)
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/readyz")
+                .get(health::ready)
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/metrics")
+                .get(metrics::page)
+                .default_service(only("GET")),
+        )
         .configure(|routes| match face {
             Face::Edge(edge) => pages(routes, edge),
             Face::Worker => {
@@ -65,24 +82,43 @@ fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
         .service(
             web::resource("/predict")
                 .post(predict::predict)
-                .default_service(web::to(|| refuse_method("POST"))),
+                .default_service(only("POST")),
+        )
+        .service(
+            web::resource("/jobs")
+                .post(jobs::post)
+                .default_service(only("POST")),
         )
         .service(
             web::resource("/jobs/{id}")
                 .get(jobs::get)
                 .delete(jobs::delete)
-                .default_service(web::to(|| refuse_method("GET or DELETE"))),
+                .default_service(only("GET, DELETE")),
+        )
+        .service(
+            web::resource("/jobs/{id}/events")
+                .get(events::get)
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/openapi.json")
+                .get(document::get)
+                .default_service(only("GET")),
         )
         .default_service(web::to(not_found));
 }
 
-async fn refuse_method(allowed: &'static str) -> HttpResponse {
-    let message = format!("this page takes {allowed}");
-    answer::refused(&Refusal::new(ErrorCode::MethodNotAllowed, message), None)
+/// Refuses every method but these.
+fn only(allowed: &'static str) -> Route {
+    web::to(move || async move {
+        let message = format!("this page takes {}", allowed.replace(", ", " or "));
+        let refusal = Refusal::new(ErrorCode::MethodNotAllowed, message);
+        answer::refused_method(&refusal, allowed)
+    })
 }
 
 async fn not_found() -> HttpResponse {
-    let message = "there is no such page: POST /predict, GET /jobs/{id}, GET /readyz";
+    let message = "there is no such page: /openapi.json says which there are";
     answer::refused(&Refusal::new(ErrorCode::NotFound, message), None)
 }
 

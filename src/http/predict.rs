@@ -1,46 +1,47 @@
 //! `POST /predict`: images in, the article's JSON out.
 //!
-//! The handler reads, sends each image on its way and waits; it decides nothing. Must not know:
-//! stages other than by their messages.
+//! Must not know: how images become jobs.
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{answer, ask, upload};
-use crate::edge::{Edge, Patience, Pending};
-use crate::error::Refusal;
+use super::ask::{self, Manner};
+use super::said;
+use super::submit::submit;
+use crate::edge::Edge;
 
+/// Classifies images.
+#[utoipa::path(
+    post,
+    path = "/predict",
+    operation_id = "predict",
+    params(ask::Query, ask::Headers),
+    responses(
+        (status = 200, description = "the labels",
+            body = inline(said::Answers<'static>),
+            headers(
+                ("X-Job-Id" = String, description = "the job, if there is one"),
+                ("Server-Timing" = String, description = "decode, queue and infer, in milliseconds")
+            ),
+            example = json!({"success": true, "predictions": [{"label": "Egyptian_cat", "probability": 0.769}]})),
+        (status = 202, description = "the job goes on: you preferred not to wait",
+            body = inline(said::Named<'static>),
+            headers(
+                ("X-Job-Id" = String, description = "the job, if there is one"),
+                ("Location" = String, description = "where the job is, if there is one")
+            ),
+            links(
+                ("look" = (operation_id = "look_at_job", parameters(("id" = "$response.body#/job")))),
+                ("events" = (operation_id = "watch_job", parameters(("id" = "$response.body#/job")))),
+                ("delete" = (operation_id = "take_job_back", parameters(("id" = "$response.body#/job"))))
+            )),
+        (status = 207, description = "several images, which fared differently", body = said::Items<'static>)
+    )
+)]
 pub(super) async fn predict(
     request: HttpRequest,
     payload: Payload,
     edge: Data<Edge>,
 ) -> HttpResponse {
-    match accept(&request, payload, &edge).await {
-        Err(refusal) => answer::refused(&edge.with_retry_after(refusal), None),
-        Ok((pending, patience)) => {
-            let several = pending.len() > 1;
-            let replies = edge.replies(pending, patience).await;
-            match replies.as_slice() {
-                [reply] if !several => answer::one(reply),
-                replies => answer::many(replies),
-            }
-        }
-    }
-}
-
-/// Reads a request and sends its images on their way.
-async fn accept(
-    request: &HttpRequest,
-    payload: Payload,
-    edge: &Edge,
-) -> Result<(Vec<Pending>, Patience), Refusal> {
-    edge.check_open()?;
-    let (ask, patience) = ask::read(
-        request.query_string(),
-        request.headers(),
-        &edge.catalog,
-        &edge.times,
-    )?;
-    let images = upload::read(request.headers(), payload, &edge.body, &edge.admission).await?;
-    Ok((edge.submit(images, &ask, patience)?, patience))
+    submit(&request, payload, &edge, Manner::Answer).await
 }

@@ -1,14 +1,15 @@
-//! A request's body to images: multipart field `image`, one or several, or the bare file.
+//! A request's body to images: multipart field `image`, one or several, JSON, or the bare file.
 //!
 //! Every byte is paid for before it is kept. Must not know: what an image is, stages.
 
 use actix_multipart::{Multipart, MultipartError};
 use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
-use actix_web::web::Payload;
+use actix_web::web::{self, Payload};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt as _};
 
+use super::listed::{self, Listed};
 use crate::edge::admission::Admission;
 use crate::edge::{BodyLimits, Image};
 use crate::error::{ErrorCode, Refusal};
@@ -19,7 +20,28 @@ const FIELD: &str = "image";
 /// Multipart fields that are passed over before a request is refused.
 const OTHER_FIELDS: usize = 16;
 
-/// Reads the images of a body, at least one.
+/// What a body carries.
+pub(super) struct Body {
+    /// At least one; for what is not an image, why.
+    pub(super) images: Vec<Result<Image, Refusal>>,
+    /// The caller's own names for them, as many.
+    pub(super) ids: Vec<Option<String>>,
+    /// Whether the answer is a list, also of one.
+    pub(super) is_list: bool,
+}
+
+impl Body {
+    /// Images without names.
+    fn of(images: Vec<Image>) -> Self {
+        Self {
+            ids: vec![None; images.len()],
+            is_list: images.len() > 1,
+            images: images.into_iter().map(Ok).collect(),
+        }
+    }
+}
+
+/// Reads the images of a body.
 ///
 /// # Errors
 /// What is wrong with the body, or that there is no room for it.
@@ -28,7 +50,7 @@ pub(super) async fn read(
     payload: Payload,
     limits: &BodyLimits,
     admission: &Admission,
-) -> Result<Vec<Image>, Refusal> {
+) -> Result<Body, Refusal> {
     let declared = headers
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
@@ -49,7 +71,11 @@ pub(super) async fn read(
         .unwrap_or_default()
         .trim();
     if essence.eq_ignore_ascii_case("multipart/form-data") {
-        return reader.multipart(Multipart::new(headers, payload)).await;
+        let images = reader.multipart(Multipart::new(headers, payload)).await?;
+        return Ok(Body::of(images));
+    }
+    if essence.eq_ignore_ascii_case("application/json") {
+        return reader.listed(payload, declared).await;
     }
     let is_image = essence
         .get(..6)
@@ -59,7 +85,7 @@ pub(super) async fn read(
         let bytes = reader
             .whole(payload, &mut place, declared, body_error)
             .await?;
-        return Ok(vec![Image { bytes, place }]);
+        return Ok(Body::of(vec![Image { bytes, place }]));
     }
     let found = if essence.is_empty() {
         "nothing"
@@ -70,7 +96,7 @@ pub(super) async fn read(
         ErrorCode::UnsupportedMediaType,
         format!(
             "the Content-Type says {found}: send multipart/form-data with a field named {FIELD}, \
-             or the image itself as image/jpeg, image/png, ..."
+             the image itself as image/jpeg, image/png, ..., or application/json"
         ),
     ))
 }
@@ -112,14 +138,49 @@ impl Reader<'_> {
         Ok(body.freeze())
     }
 
+    /// Reads images of a JSON body. What is decoded of it is paid for before it is, as many bytes
+    /// as the body has, and more than it can be.
+    async fn listed(mut self, payload: Payload, declared: Option<usize>) -> Result<Body, Refusal> {
+        let mut place = self.admission.enter()?;
+        let body = self
+            .whole(payload, &mut place, declared, body_error)
+            .await?;
+        self.admission.add_bytes(&mut place, body.len())?;
+        let most = self.limits.images;
+        // Tens of megabytes take longer than others should wait for this thread.
+        let read = web::block(move || (listed::read(&body, most), place)).await;
+        let (images, place) = read.map_err(|_| {
+            let message = "the server is about to stop: ask another one, or this one later";
+            Refusal::new(ErrorCode::ShuttingDown, message)
+        })?;
+        let images = images?;
+        let sizes: Vec<usize> = images
+            .iter()
+            .filter_map(|image| image.data.0.as_ref().ok().map(Bytes::len))
+            .collect();
+        let mut places = self.admission.divide(place, &sizes)?.into_iter();
+        let (images, ids) = images
+            .into_iter()
+            .map(|Listed { data, id }| {
+                let place = data.0.is_ok().then(|| places.next()).flatten();
+                let place = place.unwrap_or_default();
+                (data.0.map(|bytes| Image { bytes, place }), id)
+            })
+            .unzip();
+        Ok(Body {
+            images,
+            ids,
+            is_list: true,
+        })
+    }
+
     async fn multipart(mut self, mut parts: Multipart) -> Result<Vec<Image>, Refusal> {
         let mut images = Vec::new();
         let mut others = 0;
         while let Some(mut field) = parts.try_next().await.map_err(|error| part_error(&error))? {
             if field.name() == Some(FIELD) {
                 if images.len() == self.limits.images {
-                    let message = format!("a request may carry {} images", self.limits.images);
-                    return Err(Refusal::new(ErrorCode::TooManyImages, message));
+                    return Err(listed::too_many(self.limits.images));
                 }
                 let mut place = self.admission.enter()?;
                 let bytes = self.whole(&mut field, &mut place, None, part_error).await?;

@@ -24,13 +24,21 @@ use crate::error::Refusal;
 use crate::health::Health;
 use crate::message::{Abandoned, Awaited, Classified, Offered, Settled};
 use crate::observe::{Fact, Observer, Point, Span, Stage};
-use crate::store::{Completed, Completion, Failed, Failure, JobId, JobState, JobStore, JobView};
+use crate::store::{
+    Cancelled, Completed, Completion, Failed, Failure, JobId, JobState, JobStore, JobView,
+};
 use crate::ticket::{Answer, Reply, Timing};
+use crate::watch::Watch;
 
 /// How often those who wait are looked up, in case a notice was lost.
 const SWEEP: Duration = Duration::from_secs(5);
 /// Most jobs looked up in one sweep, so that a sweep is no load of its own.
 const SWEPT: usize = 256;
+
+/// How often some of the watched jobs are looked at, in case a notice was lost, or none is given.
+const LOOK: Duration = Duration::from_secs(1);
+/// Most watchers that look at once then.
+const LOOKS: usize = 256;
 
 /// What the Responder is made of.
 pub struct Parts {
@@ -44,6 +52,8 @@ pub struct Parts {
     pub health: Arc<Health>,
     /// Told of every job's way.
     pub observer: Arc<dyn Observer>,
+    /// Told of jobs that have ended, or may have changed.
+    pub watch: Arc<Watch>,
 }
 
 /// Records outcomes and answers.
@@ -211,7 +221,7 @@ impl Responder {
             cancel
                 .into_actor(self)
                 .map(move |cancelled, this, _| match cancelled {
-                    Ok(Some(JobState::Cancelled)) => this.parts.observer.saw(Fact::Cancelled),
+                    Ok(Some(Cancelled::Now)) => this.parts.observer.saw(Fact::Cancelled),
                     Ok(_) => {}
                     Err(error) => {
                         tracing::debug!(job.id = %id, %error, "cannot cancel a job nobody waits for");
@@ -228,6 +238,7 @@ impl Actor for Responder {
         let notices = stream::unfold(self.parts.store.ended(), next_notice);
         ctx.add_stream(notices);
         ctx.run_interval(SWEEP, Self::sweep);
+        ctx.run_interval(LOOK, |this, _| this.parts.watch.sweep(LOOKS));
     }
 }
 
@@ -249,6 +260,7 @@ impl StreamHandler<Notice> for Responder {
         match notice {
             Notice::Ended(id) => {
                 self.count(1);
+                self.parts.watch.ring(id);
                 self.look_up_if_awaited(id, ctx);
             }
             Notice::Lagged(jobs) => {

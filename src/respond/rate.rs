@@ -10,6 +10,9 @@ const MEMORY: Duration = Duration::from_secs(10);
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(60);
 
+/// Fewer jobs a second than this tell nothing of how fast they could end.
+const TELLING: f64 = 0.1;
+
 /// Jobs a second, as an exponential average.
 #[derive(Clone, Copy, Debug)]
 pub struct Rate {
@@ -52,6 +55,17 @@ pub fn retry_after(jobs: u64, per_second: f64) -> Duration {
     Duration::from_secs_f64(bounded)
 }
 
+/// How long until the job at this place in the queue, the first being 1, has ended, at
+/// `per_second`; `None` if so few jobs end that nothing can be said. A server with little to do
+/// looks slower than it is, so this is rather too long than too short.
+#[must_use]
+pub fn expected_wait(position: u64, per_second: f64) -> Option<Duration> {
+    let seconds = position as f64 / per_second;
+    (per_second >= TELLING)
+        .then(|| Duration::try_from_secs_f64(seconds).ok())
+        .flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +80,16 @@ mod tests {
         let end = start + Duration::from_secs(60);
         assert!((rate.per_second(end) - 50.0).abs() < 1.0, "{rate:?}");
         assert!(rate.per_second(end + 5 * MEMORY) < 0.5, "{rate:?}");
+    }
+
+    #[test]
+    fn a_job_waits_for_those_before_it_at_the_rate_that_is_known() {
+        assert_eq!(expected_wait(100, 20.0), Some(Duration::from_secs(5)));
+        assert_eq!(expected_wait(1, 4.0), Some(Duration::from_millis(250)));
+        assert_eq!(expected_wait(3, TELLING), Some(Duration::from_secs(30)));
+        for too_slow in [0.0, TELLING / 2.0, f64::NAN] {
+            assert_eq!(expected_wait(1, too_slow), None);
+        }
     }
 
     #[test]

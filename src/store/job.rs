@@ -148,6 +148,26 @@ pub enum Enqueued {
     Existing(JobId),
 }
 
+/// What became of a job that was taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// It was queued or running, and ended by this.
+    Now,
+    /// It had ended before, in this state, and stays as it was.
+    Before(JobState),
+}
+
+impl Cancelled {
+    /// The job's state afterwards.
+    #[must_use]
+    pub const fn state(self) -> JobState {
+        match self {
+            Self::Now => JobState::Cancelled,
+            Self::Before(state) => state,
+        }
+    }
+}
+
 /// The right to work on a job, as it was claimed this time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {

@@ -244,19 +244,26 @@ pub trait JobStore: Send + Sync + 'static {
     /// [`StoreError::Unavailable`].
     async fn release(&self, leases: &[Lease]) -> Result<(), StoreError>;
 
-    /// Takes a job back. Gives its state afterwards: [`JobState::Cancelled`] if it was queued or
-    /// running (a running one's result will be dropped), else the state it had ended in. `None` if
-    /// there is no such job.
+    /// Takes a job back: one that was queued or running is cancelled (a running one's result will
+    /// be dropped), another stays as it ended. `None` if there is no such job.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn cancel(&self, id: JobId) -> Result<Option<JobState>, StoreError>;
+    async fn cancel(&self, id: JobId) -> Result<Option<Cancelled>, StoreError>;
 
     /// What is known of a job; `None` if nothing is, or nothing any more.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
     async fn job(&self, id: JobId) -> Result<Option<JobView>, StoreError>;
+
+    /// How many jobs that have not ended arrived before this one, whatever their priority; `None` if
+    /// it has ended itself, or nothing is known of it. Where jobs are in several places it is an
+    /// estimate.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError>;
 
     /// Names of jobs as they come to their end, here or in another process. At most once: a
     /// receiver that lags or a connection that breaks loses some, so whoever waits asks

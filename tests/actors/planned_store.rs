@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use beagle::store::memory::MemoryStore;
 use beagle::store::{
-    Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding, JobId,
-    JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError, StoreLimits, Tended,
-    UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding,
+    JobId, JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError, StoreLimits,
+    Tended, UnixMillis,
 };
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
@@ -204,7 +204,7 @@ impl JobStore for PlannedStore {
         self.inner.release(leases).await
     }
 
-    async fn cancel(&self, id: JobId) -> Result<Option<JobState>, StoreError> {
+    async fn cancel(&self, id: JobId) -> Result<Option<Cancelled>, StoreError> {
         self.step(Method::Cancel, [id], 0).await?;
         self.inner.cancel(id).await
     }
@@ -214,6 +214,10 @@ impl JobStore for PlannedStore {
         let found = self.inner.job(id).await;
         self.step(Method::Job, [id], 0).await?;
         found
+    }
+
+    async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError> {
+        self.inner.ahead(id).await
     }
 
     fn ended(&self) -> broadcast::Receiver<JobId> {

@@ -70,6 +70,7 @@ impl Default for Wanted {
                     keep_for: Duration::from_secs(3600),
                 },
                 lease: store.lease,
+                watchers: 256,
                 wedge_timeout: GUARD,
                 credits: 1,
                 http_threads: 2,

@@ -9,13 +9,16 @@ mod app;
 #[path = "../fake/mod.rs"]
 mod fake;
 mod faults;
+mod json_images;
 mod jobs;
 mod limits;
 mod metrics;
 mod predict;
 mod roles;
 mod shutdown;
+mod submitting;
 mod waiting;
+mod watching;
 
 use std::time::Duration;
 

@@ -115,7 +115,7 @@ fn what_is_no_image_is_refused_by_name() {
         .assert_error(422, "malformed_image");
     app.post("/predict", b"%PDF-1.7 and more")
         .assert_error(415, "unsupported_format");
-    app.post_with("/predict", b"{}", &[("Content-Type", "application/json")])
+    app.post_with("/predict", b"{}", &[("Content-Type", "application/pdf")])
         .assert_error(415, "unsupported_media_type");
     let form = [(
         "Content-Type",

@@ -122,6 +122,7 @@ fn settings() -> Settings {
             keep_for: Duration::from_secs(3600),
         },
         lease: place::LEASE,
+        watchers: 256,
         wedge_timeout: GUARD,
         credits: 2,
         http_threads: 2,

@@ -177,6 +177,7 @@ fn settings(orders: &Orders) -> Settings {
             keep_for: Duration::from_secs(3600),
         },
         lease: orders.lease,
+        watchers: 256,
         wedge_timeout: orders.wedge,
         credits: 1,
         http_threads: 2,

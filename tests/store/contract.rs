@@ -103,6 +103,7 @@ macro_rules! every_store {
             keeping::a_purged_key_is_free,
             looking::an_empty_queue_has_nothing_to_show,
             looking::stats_count_every_state,
+            looking::a_job_that_has_ended_has_none_before_it,
             looking::a_list_has_no_results,
             looking::a_healthy_store_has_no_danger,
             looking::a_store_says_where_it_is_and_what_it_promises,
@@ -134,6 +135,7 @@ macro_rules! one_place_store {
             keeping::dead_letters_do_not_count_as_outcomes,
             keeping::dead_letters_take_no_room_in_the_queue,
             looking::stats_know_the_oldest_arrival,
+            looking::a_job_has_those_before_it_that_came_earlier_and_have_not_ended,
             looking::a_list_is_by_state_oldest_first_and_bounded,
         }
     };

@@ -8,8 +8,9 @@ use std::mem;
 use super::record::Record;
 use crate::store::rules::{admit, died_each_time, keep_until, turns};
 use crate::store::{
-    Claimed, Completed, Completion, Enqueued, Failed, Failure, Idempotency, JobId, JobState,
-    JobView, Lease, NewJob, Priority, Start, Stats, StoreError, StoreLimits, Tended, UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Enqueued, Failed, Failure, Idempotency, JobId,
+    JobState, JobView, Lease, NewJob, Priority, Start, Stats, StoreError, StoreLimits, Tended,
+    UnixMillis,
 };
 
 /// A queue.
@@ -190,18 +191,24 @@ impl Core {
         }
     }
 
-    pub(super) fn cancel(&mut self, id: JobId, now: UnixMillis) -> Option<JobState> {
+    pub(super) fn cancel(&mut self, id: JobId, now: UnixMillis) -> Option<Cancelled> {
         let record = self.jobs.get(&id).filter(|record| record.lives(now))?;
         if record.state.is_final() {
-            return Some(record.state);
+            return Some(Cancelled::Before(record.state));
         }
         self.end(id, JobState::Cancelled, now);
-        Some(JobState::Cancelled)
+        Some(Cancelled::Now)
     }
 
     pub(super) fn job(&self, id: JobId, now: UnixMillis) -> Option<JobView> {
         let record = self.jobs.get(&id).filter(|record| record.lives(now))?;
         Some(record.view())
+    }
+
+    pub(super) fn ahead(&self, id: JobId) -> Option<u64> {
+        let place = self.live.get(&id).map(|id| self.jobs[id].place)?;
+        let before = |id: &&JobId| self.jobs[*id].place < place;
+        Some(self.live.iter().filter(before).count() as u64)
     }
 
     pub(super) fn tend(&mut self, now: UnixMillis) -> Tended {

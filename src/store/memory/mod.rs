@@ -16,9 +16,9 @@ use tokio::sync::{Notify, broadcast};
 
 use self::core::Core;
 use super::{
-    Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding, JobId,
-    JobState, JobStore, JobView, Lease, NewJob, Severity, Start, Stats, StoreError, StoreLimits,
-    Tended, UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding,
+    JobId, JobState, JobStore, JobView, Lease, NewJob, Severity, Start, Stats, StoreError,
+    StoreLimits, Tended, UnixMillis,
 };
 
 /// Names of ended jobs that a receiver may lag behind.
@@ -113,12 +113,16 @@ impl JobStore for MemoryStore {
         })
     }
 
-    async fn cancel(&self, id: JobId) -> Result<Option<JobState>, StoreError> {
+    async fn cancel(&self, id: JobId) -> Result<Option<Cancelled>, StoreError> {
         self.with(|core, now| Ok(core.cancel(id, now)))
     }
 
     async fn job(&self, id: JobId) -> Result<Option<JobView>, StoreError> {
         self.with(|core, now| Ok(core.job(id, now)))
+    }
+
+    async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError> {
+        self.with(|core, _| Ok(core.ahead(id)))
     }
 
     fn ended(&self) -> broadcast::Receiver<JobId> {

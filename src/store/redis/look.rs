@@ -22,6 +22,15 @@ pub(super) async fn job(link: &Link, id: JobId) -> Result<Option<JobView>, Store
     reply::view(id, fields.map_err(|error| line.lost(&error))?)
 }
 
+/// See [`JobStore::ahead`](crate::store::JobStore::ahead).
+pub(super) async fn ahead(link: &Link, id: JobId) -> Result<Option<u64>, StoreError> {
+    let mut line = link.line().await?;
+    let mut command = redis::cmd("ZRANK");
+    command.arg(keys::index("live")).arg(id.to_string());
+    let rank = command.query_async(&mut line.connection).await;
+    rank.map_err(|error| line.lost(&error))
+}
+
 /// See [`JobStore::stats`](crate::store::JobStore::stats).
 pub(super) async fn stats(link: &Link, scripts: &Scripts) -> Result<Stats, StoreError> {
     let call = scripts.call(&scripts.stats);

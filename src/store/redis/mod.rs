@@ -35,8 +35,8 @@ use tokio::sync::{broadcast, watch};
 
 use super::recent::Recent;
 use super::{
-    Claimed, Completed, Completion, Demand, Description, Enqueued, Failed, Failure, Finding,
-    Idempotency, JobId, JobState, JobStore, JobView, Lease, NewJob, Place, Start, Stats,
+    Cancelled, Claimed, Completed, Completion, Demand, Description, Enqueued, Failed, Failure,
+    Finding, Idempotency, JobId, JobState, JobStore, JobView, Lease, NewJob, Place, Start, Stats,
     StoreError, StoreLimits, Tended, UnixMillis,
 };
 use accept::Accepted;
@@ -295,15 +295,19 @@ impl JobStore for RedisStore {
         call.run(&self.link).await
     }
 
-    async fn cancel(&self, id: JobId) -> Result<Option<JobState>, StoreError> {
+    async fn cancel(&self, id: JobId) -> Result<Option<Cancelled>, StoreError> {
         let call = self.scripts.call(&self.scripts.cancel).arg(id.to_string());
         let state: Option<String> = call.run(&self.link).await?;
         self.recent().take(&id);
-        state.as_deref().map(reply::state).transpose()
+        state.as_deref().map(reply::cancelled).transpose()
     }
 
     async fn job(&self, id: JobId) -> Result<Option<JobView>, StoreError> {
         look::job(&self.link, id).await
+    }
+
+    async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError> {
+        look::ahead(&self.link, id).await
     }
 
     fn ended(&self) -> broadcast::Receiver<JobId> {

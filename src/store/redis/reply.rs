@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use crate::store::{
-    Callback, Claimed, JobId, JobState, JobView, Lease, Priority, StoreError, UnixMillis,
+    Callback, Cancelled, Claimed, JobId, JobState, JobView, Lease, Priority, StoreError, UnixMillis,
 };
 
 /// A claimed job as `claim.lua` gives it: id, fence, bytes, profile, top, priority, created,
@@ -80,9 +80,12 @@ pub(super) fn view(id: JobId, fields: Vec<Option<Vec<u8>>>) -> Result<Option<Job
     }))
 }
 
-/// A state by its name.
-pub(super) fn state(name: &str) -> Result<JobState, StoreError> {
-    named(&JobState::ALL, JobState::name, name)
+/// What `cancel.lua` says.
+pub(super) fn cancelled(name: &str) -> Result<Cancelled, StoreError> {
+    match name {
+        "now" => Ok(Cancelled::Now),
+        ended => named(&JobState::ALL, JobState::name, ended).map(Cancelled::Before),
+    }
 }
 
 /// A job's name.

@@ -38,9 +38,9 @@ use tokio::sync::{broadcast, watch};
 
 use super::redis::{Ears, RedisStore, Server};
 use super::{
-    Claimed, Completed, Completion, Demand, Description, Enqueued, Failed, Failure, Finding, JobId,
-    JobState, JobStore, JobView, Lease, NewJob, Place, Severity, Start, Stats, StoreError,
-    StoreLimits, Tended, UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Demand, Description, Enqueued, Failed, Failure,
+    Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Place, Severity, Start, Stats,
+    StoreError, StoreLimits, Tended, UnixMillis,
 };
 use claim::Claimer;
 use shard::Shard;
@@ -208,12 +208,18 @@ impl JobStore for ShardedStore {
         Ok(())
     }
 
-    async fn cancel(&self, id: JobId) -> Result<Option<JobState>, StoreError> {
+    async fn cancel(&self, id: JobId) -> Result<Option<Cancelled>, StoreError> {
         self.find(id, |store| store.cancel(id)).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<JobView>, StoreError> {
         self.find(id, |store| store.job(id)).await
+    }
+
+    /// As many in each other shard, for they are emptied alike.
+    async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError> {
+        let here = self.find(id, |store| store.ahead(id)).await?;
+        Ok(here.map(|jobs| jobs * self.shards.len() as u64))
     }
 
     fn ended(&self) -> broadcast::Receiver<JobId> {

@@ -21,6 +21,20 @@ impl Session<'_> {
             .optional()
     }
 
+    /// See `JobStore::ahead`.
+    pub(super) fn ahead(&self, id: JobId) -> rusqlite::Result<Option<u64>> {
+        let mut place = self.prepare("SELECT seq FROM job WHERE id = ? AND state < 2")?;
+        let Some(seq) = place
+            .query_row([id], |row| row.get::<_, i64>(0))
+            .optional()?
+        else {
+            return Ok(None);
+        };
+        // The index of what has not ended: by their numbers alone, all that ended would be read.
+        let sql = "SELECT count(*) FROM job INDEXED BY job_created WHERE state < 2 AND seq < ?";
+        self.prepare(sql)?.query_row([seq], |row| row.get(0))
+    }
+
     /// See `JobStore::list`.
     pub(super) fn list(
         &self,

@@ -30,9 +30,9 @@ use self::session::{Session, Trouble};
 use self::writer::{AT_ONCE, Call, Message, Waiting, Writer};
 use super::recent::Recent;
 use super::{
-    Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding, JobId,
-    JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError, StoreLimits, Tended,
-    UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding,
+    JobId, JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError, StoreLimits,
+    Tended, UnixMillis,
 };
 
 /// Most bytes of pixels kept in memory, so that claims need not read them back.
@@ -198,12 +198,16 @@ impl JobStore for SqliteStore {
         self.each(leases, each).await.map(drop)
     }
 
-    async fn cancel(&self, id: JobId) -> Result<Option<JobState>, StoreError> {
+    async fn cancel(&self, id: JobId) -> Result<Option<Cancelled>, StoreError> {
         self.call(move |session| Ok(session.cancel(id)?)).await
     }
 
     async fn job(&self, id: JobId) -> Result<Option<JobView>, StoreError> {
         self.call(move |session| Ok(session.job(id)?)).await
+    }
+
+    async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError> {
+        self.call(move |session| Ok(session.ahead(id)?)).await
     }
 
     fn ended(&self) -> broadcast::Receiver<JobId> {

@@ -123,7 +123,7 @@ async fn who_ended_in_a_transaction_that_failed_is_told_once() {
     let held = lab.hold().await;
     let requests = async { tokio::join!(lab.store.cancel(gone.id), broken, async { drop(held) }) };
     let (cancelled, failed, ()) = requests.await;
-    assert_eq!(cancelled, Ok(Some(JobState::Cancelled)));
+    assert_eq!(cancelled, Ok(Some(Cancelled::Now)));
     is_unavailable(failed);
     assert_eq!(ended.try_recv(), Ok(gone.id));
     ended.try_recv().unwrap_err();
@@ -175,7 +175,7 @@ async fn a_full_disk_fails_its_callers_alone_and_passes() {
     let (refused, cancelled, ()) = requests.await;
     let text = is_unavailable(refused);
     assert!(text.contains("full") && text.contains("queue.db"), "{text}");
-    assert_eq!(cancelled, Ok(Some(JobState::Cancelled)));
+    assert_eq!(cancelled, Ok(Some(Cancelled::Now)));
 
     limit_pages(&lab.store, u32::MAX - 1).await;
     let accepted = lab.store.enqueue(job(1 << 20)).await;

@@ -8,7 +8,8 @@ use rusqlite::{OptionalExtension as _, Row};
 use super::session::{Live, Session, live, live_row};
 use crate::store::rules::turns;
 use crate::store::{
-    Claimed, Completed, Completion, Failed, Failure, JobId, JobState, Lease, Priority, Start,
+    Cancelled, Claimed, Completed, Completion, Failed, Failure, JobId, JobState, Lease, Priority,
+    Start,
 };
 
 impl Session<'_> {
@@ -125,18 +126,18 @@ impl Session<'_> {
     }
 
     /// See `JobStore::cancel`.
-    pub(super) fn cancel(&mut self, id: JobId) -> rusqlite::Result<Option<JobState>> {
+    pub(super) fn cancel(&mut self, id: JobId) -> rusqlite::Result<Option<Cancelled>> {
         let sql = live!("WHERE id = ? AND (keep_until IS NULL OR keep_until > ?)");
         let found = self.prepare(sql)?.query_row((id, self.now), live_row);
         let Some(job) = found.optional()? else {
             return Ok(None);
         };
         if job.state.is_final() {
-            return Ok(Some(job.state));
+            return Ok(Some(Cancelled::Before(job.state)));
         }
         self.end(&job, JobState::Cancelled, None)?;
         self.recent.take(&id);
-        Ok(Some(JobState::Cancelled))
+        Ok(Some(Cancelled::Now))
     }
 }
 

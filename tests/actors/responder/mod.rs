@@ -2,6 +2,7 @@
 
 mod recording;
 mod waiting;
+mod watching;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +17,7 @@ use beagle::respond::rate::Rate;
 use beagle::respond::record::Record;
 use beagle::store::{Completion, JobId, JobStore as _, Lease, StoreError, StoreLimits};
 use beagle::ticket::{Answer, Place, Reply, Ticket};
+use beagle::watch::Watch;
 use tokio::sync::oneshot::Receiver;
 use tokio::time::{Instant, timeout};
 
@@ -36,6 +38,7 @@ struct Scene {
     rate: Arc<Mutex<Rate>>,
     health: Arc<Health>,
     witness: Arc<Witness>,
+    watch: Arc<Watch>,
     began: Instant,
 }
 
@@ -52,6 +55,7 @@ impl Scene {
         let store = Arc::new(store);
         let (batcher, settled) = probe();
         let rate = Arc::new(Mutex::new(Rate::new(std::time::Instant::now())));
+        let watch = Arc::new(Watch::new(2));
         let (health, witness) = (Arc::<Health>::default(), Arc::<Witness>::default());
         let responder = Responder::new(Parts {
             store: store.clone(),
@@ -59,6 +63,7 @@ impl Scene {
             rate: rate.clone(),
             health: health.clone(),
             observer: witness.clone(),
+            watch: watch.clone(),
         });
         Self {
             responder: responder.start(),
@@ -67,6 +72,7 @@ impl Scene {
             rate,
             health,
             witness,
+            watch,
             began: Instant::now(),
         }
     }

@@ -1,6 +1,6 @@
 //! What the end of a job promises: there is one, it is final, and it is told.
 
-use beagle::store::{Completed, JobId, JobState, NewJob, Start, UnixMillis};
+use beagle::store::{Cancelled, Completed, JobId, JobState, NewJob, Start, UnixMillis};
 use tokio::sync::broadcast::Receiver;
 
 use super::Lab;
@@ -66,7 +66,7 @@ pub(crate) async fn a_queued_job_is_cancelled(lab: &dyn Lab) {
     let store = lab.open(limits()).await;
     let id = accept(&*store, job()).await;
 
-    assert_eq!(store.cancel(id).await, Ok(Some(JobState::Cancelled)));
+    assert_eq!(store.cancel(id).await, Ok(Some(Cancelled::Now)));
     let gone = view(&*store, id).await;
     assert_eq!(gone.state, JobState::Cancelled);
     assert!(gone.finished.is_some());
@@ -79,7 +79,7 @@ pub(crate) async fn a_claimed_job_is_cancelled(lab: &dyn Lab) {
     accept(&*store, job()).await;
     let lease = claim_one(&*store).await.lease;
 
-    assert_eq!(store.cancel(lease.id).await, Ok(Some(JobState::Cancelled)));
+    assert_eq!(store.cancel(lease.id).await, Ok(Some(Cancelled::Now)));
     store.release(&[lease]).await.unwrap();
     assert_eq!(state(&*store, lease.id).await, Some(JobState::Cancelled));
 }
@@ -89,7 +89,7 @@ pub(crate) async fn a_running_job_is_cancelled_and_its_result_dropped(lab: &dyn 
     accept(&*store, job()).await;
     let lease = run_one(&*store).await;
 
-    assert_eq!(store.cancel(lease.id).await, Ok(Some(JobState::Cancelled)));
+    assert_eq!(store.cancel(lease.id).await, Ok(Some(Cancelled::Now)));
     let late = store.complete(&[completion(lease, "a dog")]).await;
     assert_eq!(late, Ok(vec![Completed::Stale]));
     let gone = view(&*store, lease.id).await;
@@ -106,10 +106,11 @@ pub(crate) async fn an_ended_job_is_not_cancelled(lab: &dyn Lab) {
     let expired = accept(&*store, late()).await;
     tend_until(&*store, |tended| tended.expired > 0).await;
 
-    assert_eq!(store.cancel(done).await, Ok(Some(JobState::Done)));
-    assert_eq!(store.cancel(dead).await, Ok(Some(JobState::Dead)));
-    assert_eq!(store.cancel(gone).await, Ok(Some(JobState::Cancelled)));
-    assert_eq!(store.cancel(expired).await, Ok(Some(JobState::Expired)));
+    let before = |state| Ok(Some(Cancelled::Before(state)));
+    assert_eq!(store.cancel(done).await, before(JobState::Done));
+    assert_eq!(store.cancel(dead).await, before(JobState::Dead));
+    assert_eq!(store.cancel(gone).await, before(JobState::Cancelled));
+    assert_eq!(store.cancel(expired).await, before(JobState::Expired));
     let result = view(&*store, done).await.result;
     assert_eq!(result.as_deref(), Some(&b"a dog"[..]));
 }

@@ -34,6 +34,38 @@ pub(crate) async fn stats_count_every_state(lab: &dyn Lab) {
     assert_eq!((stats.dead, stats.ended), (1, 3));
 }
 
+pub(crate) async fn a_job_that_has_ended_has_none_before_it(lab: &dyn Lab) {
+    let store = lab.open(limits()).await;
+    let done = accept(&*store, job()).await;
+    assert_eq!(store.ahead(done).await, Ok(Some(0)));
+    finish_one(&*store, "a dog").await;
+    assert_eq!(store.ahead(done).await, Ok(None));
+    let gone = accept(&*store, job()).await;
+    store.cancel(gone).await.unwrap();
+    assert_eq!(store.ahead(gone).await, Ok(None));
+    assert_eq!(store.ahead(beagle::store::JobId::new()).await, Ok(None));
+}
+
+pub(crate) async fn a_job_has_those_before_it_that_came_earlier_and_have_not_ended(lab: &dyn Lab) {
+    let store = lab.open(limits()).await;
+    let mut offered = accept_many(&*store, 3).await;
+    offered.push(accept(&*store, of(beagle::store::Priority::High)).await);
+    let ahead = async |at: usize| store.ahead(offered[at]).await.unwrap();
+    assert_eq!(
+        (ahead(0).await, ahead(2).await, ahead(3).await),
+        (Some(0), Some(2), Some(3)),
+        "by arrival, whatever the priority"
+    );
+    // The high one runs: it has not ended, but neither did it come before the others.
+    run_one(&*store).await;
+    assert_eq!((ahead(0).await, ahead(3).await), (Some(0), Some(3)));
+    store.cancel(offered[1]).await.unwrap();
+    assert_eq!(
+        (ahead(1).await, ahead(2).await, ahead(3).await),
+        (None, Some(1), Some(2))
+    );
+}
+
 pub(crate) async fn stats_know_the_oldest_arrival(lab: &dyn Lab) {
     let store = lab.open(limits()).await;
     let at = |created: u64| NewJob {

@@ -26,6 +26,7 @@ pub(crate) async fn a_closed_store_refuses_everything(lab: &dyn Lab) {
     refused(store.release(&leases).await);
     refused(store.cancel(id).await);
     refused(store.job(id).await);
+    refused(store.ahead(id).await);
     refused(store.tend().await);
     refused(store.stats().await);
     refused(store.list(None, 1).await);

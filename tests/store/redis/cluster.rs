@@ -1,7 +1,9 @@
 //! A real cluster on this machine: the queue lives on one of its nodes, and moves with its slot.
 
 use beagle::store::redis::RedisStore;
-use beagle::store::{Completed, Enqueued, Failed, JobState, JobStore, Start, UnixMillis};
+use beagle::store::{
+    Cancelled, Completed, Enqueued, Failed, JobState, JobStore, Start, UnixMillis,
+};
 
 use super::{until_it_takes_a_job, usable};
 use crate::fixture::{
@@ -96,7 +98,7 @@ async fn a_queue_does_everything_on_one_node_of_a_cluster() {
     let dead = die(&store, job(), "no").await;
     let deadline = UnixMillis::now().after(NEVER);
     assert_eq!(store.retry(dead, deadline).await, Ok(true));
-    assert_eq!(store.cancel(dead).await, Ok(Some(JobState::Cancelled)));
+    assert_eq!(store.cancel(dead).await, Ok(Some(Cancelled::Now)));
     store.tend().await.unwrap();
     assert_eq!(store.list(None, 10).await.unwrap().len(), 2);
     assert_eq!(store.purge(JobState::Cancelled).await, Ok(1));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use beagle::store::sharded::ShardedStore;
 use beagle::store::{
-    Completed, Enqueued, JobId, JobState, JobStore, NewJob, Priority, Start, StoreError,
+    Cancelled, Completed, Enqueued, JobId, JobState, JobStore, NewJob, Priority, Start, StoreError,
     StoreLimits, UnixMillis,
 };
 
@@ -191,7 +191,7 @@ async fn a_process_that_knows_nothing_finds_everything_by_name() {
     let dead = die(&here, keyed("poison", "a"), "no").await;
     let deadline = UnixMillis::now().after(NEVER);
     assert_eq!(there.retry(dead, deadline).await, Ok(true));
-    assert_eq!(there.cancel(dead).await, Ok(Some(JobState::Cancelled)));
+    assert_eq!(there.cancel(dead).await, Ok(Some(Cancelled::Now)));
     for _ in 0..6 {
         accept(&here, keyed(&JobId::new().to_string(), "a")).await;
     }

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Takes a job back. ARGV: 2 id. Gives its state afterwards, or nil.
+-- Takes a job back. ARGV: 2 id. Gives 'now', or the state that it had ended in, or nil.
 local state = redis.call('HGET', job_key(ARGV[2]), 'state')
 if state == 'queued' or state == 'running' then
   finish(ARGV[2], 'cancelled')
-  return 'cancelled'
+  return 'now'
 end
 return state
