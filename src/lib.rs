@@ -2,6 +2,7 @@
 //!
 //! In the order of the flow, each stage an actor that hands messages to the next:
 //!
+//! - [`gate`]: a connection, before a request; [`access`]: who may ask what.
 //! - [`edge`]: the way in, for [`http`]: an upload becomes a [`ticket`] and a message.
 //! - [`decode`]: bytes to pixels (the Decoder).
 //! - [`store`]: the durable queue; from here on a job is never lost.
@@ -17,6 +18,8 @@
 pub mod error;
 pub mod ticket;
 pub mod message;
+pub mod gate;
+pub mod access;
 pub mod edge;
 pub mod http;
 pub mod decode;
@@ -28,6 +31,7 @@ pub mod classify;
 pub mod respond;
 pub mod app;
 pub mod config;
+pub mod tls;
 pub mod health;
 pub mod observe;
 pub mod metrics;

@@ -13,6 +13,10 @@ use model_import::classifier::PrecisionChoice;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::access::AccessLayer;
+use super::connections::ConnectionsLayer;
+use super::tls::TlsLayer;
+
 /// What an accepted job must survive for the server to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -292,6 +296,21 @@ pub struct Layer {
         default
     )]
     pub grace: Option<Duration>,
+
+    /// Who may ask.
+    #[command(flatten)]
+    #[serde(default)]
+    pub access: AccessLayer,
+
+    /// The files of TLS.
+    #[command(flatten)]
+    #[serde(default)]
+    pub tls: TlsLayer,
+
+    /// Bounds on connections.
+    #[command(flatten)]
+    #[serde(default)]
+    pub connections: ConnectionsLayer,
 }
 
 impl Layer {
@@ -319,7 +338,7 @@ fn cover(under: &mut Value, over: Value) {
 }
 
 /// A size with a unit: a bare number is a mistake waiting to happen.
-fn size(text: &str) -> Result<ByteSize, String> {
+pub(super) fn size(text: &str) -> Result<ByteSize, String> {
     if text
         .trim_end()
         .ends_with(|last: char| last.is_ascii_digit())
@@ -329,7 +348,9 @@ fn size(text: &str) -> Result<ByteSize, String> {
     text.parse()
 }
 
-fn size_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
+pub(super) fn size_of<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ByteSize>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     text.map(|text| size(&text).map_err(serde::de::Error::custom))
         .transpose()

@@ -2,8 +2,11 @@
 //!
 //! Parsed and checked once; the parts are handed out in pieces. Must not know: stages, HTTP.
 
+pub mod access;
+pub mod connections;
 pub mod layer;
 pub mod store_url;
+pub mod tls;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -20,8 +23,11 @@ use crate::batch::policy::BatchLimits;
 use crate::classify::networks::Running;
 use crate::decode::Limits;
 use crate::edge::admission::AdmissionLimits;
+use crate::edge::door::Door;
 use crate::edge::{BodyLimits, Times};
 use crate::store::StoreLimits;
+use crate::tls::Files;
+use connections::ConnectionsLayer;
 use layer::{Durability, Layer, Role};
 use store_url::StoreUrl;
 
@@ -63,6 +69,9 @@ pub enum ConfigError {
     /// The store's URL is not one.
     #[error("{0}")]
     Store(String),
+    /// One of two settings that go together is missing.
+    #[error("{0} is missing: TLS needs tls-cert and tls-key, both")]
+    Half(&'static str),
     /// The role needs other processes, and the store is this one's alone.
     #[error(
         "a {role} process shares its store with others, and {store} cannot be shared: say --store \
@@ -93,6 +102,10 @@ pub struct Config {
     pub running: Running,
     /// Profiles to serve; empty means all.
     pub profiles: Vec<String>,
+    /// The file of keys, if one needs a key.
+    pub keys: Option<PathBuf>,
+    /// The files of TLS, if it is spoken.
+    pub tls: Option<Files>,
     /// What the stages are told.
     pub settings: Settings,
     /// The whole as one layer, secrets left out.
@@ -138,6 +151,8 @@ fn defaults(cores: usize) -> Layer {
         wedge_timeout: Some(Duration::from_secs(60)),
         drain_delay: Some(Duration::ZERO),
         grace: Some(Duration::from_secs(30)),
+        connections: ConnectionsLayer::usual(),
+        ..Layer::default()
     }
 }
 
@@ -184,6 +199,7 @@ impl Config {
             None => StoreUrl::Sqlite(data.clone().ok_or(ConfigError::NoData)?.join("queue.db")),
         };
         let settings = settings(&whole, cores)?;
+        let tls = whole.tls.files()?;
         check_role(settings.role, &store)?;
         let limits = StoreLimits {
             max_jobs: at_least_one("max-jobs", whole.max_jobs)?,
@@ -215,6 +231,8 @@ impl Config {
                 pin_threads: whole.pin_threads.unwrap_or_default(),
             },
             profiles: whole.profile.unwrap_or_default(),
+            keys: whole.access.keys,
+            tls,
             settings,
             shown,
         })
@@ -233,7 +251,16 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
             remedy: "say 1s or more, so that a busy process can give its signs of life",
         });
     }
+    let header_timeout = time("header-timeout", whole.header_timeout)?;
+    let door = Door {
+        open_metrics: whole.access.open_metrics.unwrap_or_default(),
+        origins: whole.access.origins()?,
+        connections: whole.connections.limits(header_timeout)?,
+        upload: whole.connections.upload()?,
+        ..Door::default()
+    };
     Ok(Settings {
+        door,
         role: whole.role.unwrap_or(Role::All),
         decoders: at_least_one("decoders", whole.decoders)?,
         image: Limits {
@@ -262,7 +289,6 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
         credits: 1,
         http_threads: whole.http_threads.unwrap_or(cores).max(1),
         connections: at_least_one("max-connections", whole.max_connections)?,
-        header_timeout: time("header-timeout", whole.header_timeout)?,
         drain_delay: whole.drain_delay.unwrap_or_default(),
         grace: time("grace", whole.grace)?,
     })

@@ -8,6 +8,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use serde::Deserialize;
 
+use crate::access::caller::Caller;
 use crate::classify::catalog::Catalog;
 use crate::edge::{Patience, Times};
 use crate::error::{ErrorCode, Refusal};
@@ -29,8 +30,7 @@ const LONGEST_KEY: usize = 200;
 pub(super) struct Query {
     top: Option<u16>,
     profile: Option<String>,
-    #[serde(default)]
-    priority: Priority,
+    priority: Option<Priority>,
     #[serde(default)]
     keep: bool,
 }
@@ -43,8 +43,10 @@ const MOST: u16 = 1000;
 /// Reads a request's query and headers.
 ///
 /// # Errors
-/// [`ErrorCode::BadRequest`] or [`ErrorCode::UnknownProfile`], naming what is wrong.
+/// [`ErrorCode::BadRequest`], [`ErrorCode::UnknownProfile`] or [`ErrorCode::Forbidden`], naming
+/// what is wrong.
 pub(super) fn read(
+    caller: Caller,
     query: &str,
     headers: &HeaderMap,
     catalog: &Catalog,
@@ -65,6 +67,7 @@ pub(super) fn read(
             .get(name)
             .ok_or_else(|| unknown_profile(name, catalog))?,
     };
+    let priority = caller.priority(query.priority)?;
     let timeout = request_timeout(headers, times.request_timeout)?;
     let (respond_async, wait) = prefer(headers)?;
     let idempotency_key = idempotency_key(headers)?;
@@ -81,9 +84,10 @@ pub(super) fn read(
     let keep = query.keep || patience.respond_async || idempotency_key.is_some();
     let lives = if keep { times.keep_for } else { timeout };
     let ask = Ask {
+        caller,
         profile: profile.clone(),
         top,
-        priority: query.priority,
+        priority,
         deadline: UnixMillis::now().after(lives),
         idempotency_key,
         keep,

@@ -2,10 +2,15 @@
 //!
 //! Must not know: models, images, which store.
 
+mod access;
+mod arriving;
 mod ask;
 mod answer;
+mod fed;
+mod headers;
 mod health;
 mod jobs;
+pub mod listen;
 mod metrics;
 mod predict;
 mod request_id;
@@ -19,6 +24,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, Error, HttpResponse};
 
 use crate::edge::Edge;
+use crate::edge::door::Door;
 use crate::error::{ErrorCode, Refusal};
 use signs::Signs;
 
@@ -35,6 +41,7 @@ pub enum Face {
 pub fn app(
     face: Face,
     signs: Data<Signs>,
+    door: Data<Door>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -44,9 +51,16 @@ pub fn app(
         InitError = (),
     >,
 > {
+    let cors = headers::cors(&door.origins);
+    // The last that is wrapped around the pages is the first to see a request.
     App::new()
         .app_data(signs)
+        .app_data(door)
+        .wrap(from_fn(arriving::watch))
+        .wrap(from_fn(access::guard))
         .wrap(from_fn(metrics::count_refusals))
+        .wrap(cors)
+        .wrap(from_fn(headers::add))
         .wrap(from_fn(request_id::name))
         .service(web::resource("/healthz").get(health::live))
         .service(web::resource("/readyz").get(health::ready))

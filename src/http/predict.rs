@@ -6,7 +6,7 @@
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::{answer, ask, upload};
+use super::{access, answer, ask, upload};
 use crate::edge::{Edge, Patience, Pending};
 use crate::error::Refusal;
 
@@ -36,6 +36,7 @@ async fn accept(
 ) -> Result<(Vec<Pending>, Patience), Refusal> {
     edge.check_open()?;
     let (ask, patience) = ask::read(
+        access::caller(request),
         request.query_string(),
         request.headers(),
         &edge.catalog,

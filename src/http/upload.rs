@@ -3,12 +3,13 @@
 //! Every byte is paid for before it is kept. Must not know: what an image is, stages.
 
 use actix_multipart::{Multipart, MultipartError};
-use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt as _};
 
+use super::arriving;
+use super::fed::Fed;
 use crate::edge::admission::Admission;
 use crate::edge::{BodyLimits, Image};
 use crate::error::{ErrorCode, Refusal};
@@ -49,7 +50,9 @@ pub(super) async fn read(
         .unwrap_or_default()
         .trim();
     if essence.eq_ignore_ascii_case("multipart/form-data") {
-        return reader.multipart(Multipart::new(headers, payload)).await;
+        let fed = Fed::default();
+        let parts = Multipart::new(headers, fed.count(payload));
+        return reader.multipart(parts, &fed).await;
     }
     let is_image = essence
         .get(..6)
@@ -57,7 +60,7 @@ pub(super) async fn read(
     if is_image || essence.eq_ignore_ascii_case("application/octet-stream") {
         let mut place = admission.enter()?;
         let bytes = reader
-            .whole(payload, &mut place, declared, body_error)
+            .whole(payload, &mut place, declared, arriving::refuse)
             .await?;
         return Ok(vec![Image { bytes, place }]);
     }
@@ -112,17 +115,19 @@ impl Reader<'_> {
         Ok(body.freeze())
     }
 
-    async fn multipart(mut self, mut parts: Multipart) -> Result<Vec<Image>, Refusal> {
+    async fn multipart(mut self, mut parts: Multipart, fed: &Fed) -> Result<Vec<Image>, Refusal> {
         let mut images = Vec::new();
         let mut others = 0;
         while let Some(mut field) = parts.try_next().await.map_err(|error| part_error(&error))? {
+            fed.given();
             if field.name() == Some(FIELD) {
                 if images.len() == self.limits.images {
                     let message = format!("a request may carry {} images", self.limits.images);
                     return Err(Refusal::new(ErrorCode::TooManyImages, message));
                 }
                 let mut place = self.admission.enter()?;
-                let bytes = self.whole(&mut field, &mut place, None, part_error).await?;
+                let given = (&mut field).inspect_ok(|_| fed.given());
+                let bytes = self.whole(given, &mut place, None, part_error).await?;
                 images.push(Image { bytes, place });
                 continue;
             }
@@ -132,6 +137,7 @@ impl Reader<'_> {
                 return Err(Refusal::new(ErrorCode::BadRequest, message));
             }
             while let Some(chunk) = field.try_next().await.map_err(|error| part_error(&error))? {
+                fed.given();
                 self.read += chunk.len();
                 self.check(self.read)?;
             }
@@ -148,15 +154,11 @@ impl Reader<'_> {
 }
 
 fn part_error(error: &MultipartError) -> Refusal {
+    if let MultipartError::Payload(error) = error {
+        return arriving::refuse(error);
+    }
     Refusal::new(
         ErrorCode::BadRequest,
         format!("the multipart body cannot be read ({error}): check that it is complete"),
-    )
-}
-
-fn body_error(error: &PayloadError) -> Refusal {
-    Refusal::new(
-        ErrorCode::BadRequest,
-        format!("the body cannot be read ({error}): check that it is complete"),
     )
 }

@@ -5,7 +5,10 @@
     reason = "in a test a failed step should stop it on the spot"
 )]
 
+mod access;
 mod app;
+mod browsers;
+mod connections;
 #[path = "../fake/mod.rs"]
 mod fake;
 mod faults;
@@ -13,8 +16,10 @@ mod jobs;
 mod limits;
 mod metrics;
 mod predict;
+mod raw;
 mod roles;
 mod shutdown;
+mod tls;
 mod waiting;
 
 use std::time::Duration;
