@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix::{Addr, AsyncContext as _, SyncArbiter};
-use actix_web::HttpServer;
 use actix_web::web::Data;
 use tokio::sync::{Notify, oneshot};
 
@@ -23,8 +22,12 @@ use crate::credit::Credits;
 use crate::decode::Limits;
 use crate::decode::actor::Decoder;
 use crate::edge::admission::{Admission, AdmissionLimits};
+use crate::edge::door::Door;
+use crate::edge::shares::Shares;
 use crate::edge::{BodyLimits, Edge, Times};
+use crate::gate::Gate;
 use crate::health::Health;
+use crate::http::listen::{self, Running};
 use crate::http::signs::Signs;
 use crate::http::{self, Face};
 use crate::message::Drain;
@@ -34,6 +37,7 @@ use crate::pulse::Pulse;
 use crate::respond::actor::{Parts as ResponderParts, Responder};
 use crate::respond::rate::Rate;
 use crate::store::JobStore;
+use crate::tls::Speaks;
 use crate::traces::Traces;
 use crate::watch::Watch;
 
@@ -46,6 +50,8 @@ const LAST_PART: u32 = 4;
 /// Everything the server's parts are told.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// What stands before the edge.
+    pub door: Door,
     /// What this process does of the whole.
     pub role: Role,
     /// Threads that decode.
@@ -72,8 +78,6 @@ pub struct Settings {
     pub http_threads: usize,
     /// Connections at once.
     pub connections: usize,
-    /// How long a request's headers may take to arrive.
-    pub header_timeout: Duration,
     /// How long to stay open after readiness is withdrawn.
     pub drain_delay: Duration,
     /// How long the end may take.
@@ -97,7 +101,7 @@ pub struct Engines {
 /// A server that listens.
 pub struct App {
     address: SocketAddr,
-    server: actix_web::dev::Server,
+    server: actix_server::Server,
     batcher: Addr<Batcher>,
     store: Arc<dyn JobStore>,
     health: Arc<Health>,
@@ -181,11 +185,12 @@ impl App {
             health: health.clone(),
             observer: observer.clone(),
         }));
+        let counts = observer.clone();
         let face = match settings.role {
             Role::Worker => Face::Worker,
             Role::All | Role::Web => {
                 let (image, next) = (settings.image, batcher.clone().recipient());
-                let counts = observer.clone();
+                let observes = observer.clone();
                 let decoder = SyncArbiter::start(settings.decoders, move || {
                     Decoder::new(image, next.clone(), observer.clone())
                 });
@@ -195,26 +200,28 @@ impl App {
                     store: store.clone(),
                     catalog,
                     admission: Admission::new(settings.admission, arriving),
+                    shares: Shares::new(settings.admission, &settings.body),
                     body: settings.body,
                     times: settings.times,
                     health: health.clone(),
                     rate,
                     depth,
-                    observer: counts,
+                    observer: observes,
                     watch: watch.clone(),
                 }))
             }
         };
-        let server = HttpServer::new(move || http::app(face.clone(), signs.clone()))
-            .workers(settings.http_threads)
-            .max_connections(settings.connections)
-            .client_request_timeout(settings.header_timeout)
-            // A client that closes its side has gone: its work is dropped, not done for nobody.
-            .h1_allow_half_closed(false)
-            .shutdown_timeout((settings.grace - settings.grace / LAST_PART).as_secs())
-            .disable_signals()
-            .listen(listener)?
-            .run();
+        let door = settings.door.clone();
+        let gate = Gate::new(door.connections, Speaks::Http1, door.tls.clone());
+        let running = Running {
+            threads: settings.http_threads,
+            connections: settings.connections,
+            grace: settings.grace - settings.grace / LAST_PART,
+        };
+        let door = Data::new(door);
+        let server = listen::serve(listener, gate, running, counts, move || {
+            http::app(face.clone(), signs.clone(), door.clone())
+        })?;
         health.models_are_warm();
         Ok(Self {
             address,

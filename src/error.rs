@@ -13,6 +13,17 @@ use crate::store::StoreError;
 pub enum ErrorCode {
     /// The request itself cannot be understood.
     BadRequest,
+    /// No key was shown, or one that is none.
+    Unauthorized,
+    /// The key is good, and may not do this.
+    Forbidden,
+    /// The key, or the address, asks too often.
+    RateLimited,
+    /// The key has as many images in flight as it may.
+    TooManyInFlight,
+    /// An address has as many connections as it may. Counted, and told to nobody: the connection
+    /// is closed.
+    TooManyConnections,
     /// There is no such page.
     NotFound,
     /// The page has no such method.
@@ -69,8 +80,13 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 32] = [
         Self::BadRequest,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::RateLimited,
+        Self::TooManyInFlight,
+        Self::TooManyConnections,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::BodyTooLarge,
@@ -104,6 +120,11 @@ impl ErrorCode {
     pub const fn name(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited => "rate_limited",
+            Self::TooManyInFlight => "too_many_in_flight",
+            Self::TooManyConnections => "too_many_connections",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::BodyTooLarge => "body_too_large",

@@ -2,6 +2,7 @@
 //!
 //! In the order of the flow, each stage an actor that hands messages to the next:
 //!
+//! - [`gate`]: a connection, before a request; [`access`]: who may ask what.
 //! - [`edge`]: the way in, for [`http`]: an upload becomes a [`ticket`] and a message.
 //! - [`decode`]: bytes to pixels (the Decoder).
 //! - [`store`]: the durable queue; from here on a job is never lost.
@@ -18,6 +19,8 @@ pub mod error;
 pub mod traceparent;
 pub mod ticket;
 pub mod message;
+pub mod gate;
+pub mod access;
 pub mod edge;
 pub mod http;
 pub mod decode;
@@ -30,6 +33,7 @@ pub mod respond;
 pub mod watch;
 pub mod app;
 pub mod config;
+pub mod tls;
 pub mod health;
 pub mod observe;
 pub mod metrics;

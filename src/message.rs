@@ -9,6 +9,7 @@ use actix::Message;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use crate::access::caller::Caller;
 use crate::batch::policy::Lane;
 use crate::classify::catalog::Served;
 use crate::classify::top::Prediction;
@@ -20,6 +21,8 @@ use crate::traceparent::TraceParent;
 /// What a caller asks about an image.
 #[derive(Clone, Debug)]
 pub struct Ask {
+    /// Who asks.
+    pub caller: Caller,
     /// The profile to classify it by.
     pub profile: Arc<Served>,
     /// Labels wanted.

@@ -55,6 +55,15 @@ const DOORS: &[(&str, &[&str])] = &[
     ("base64", &["src/http/listed.rs", "tests/"]),
     ("utoipa", &["src/http/"]),
     ("utoipa_swagger_ui", &["src/http/page.rs"]),
+    ("actix_cors", &["src/http/headers.rs"]),
+    ("actix_http", &["src/http/listen.rs"]),
+    ("actix_server", &["src/http/listen.rs", "src/app.rs"]),
+    ("actix_service", &["src/http/listen.rs"]),
+    ("getrandom", &["src/access/secret.rs"]),
+    ("governor", &["src/access/"]),
+    ("rustls", &["src/tls.rs", "src/store/redis/", "tests/"]),
+    ("subtle", &["src/access/"]),
+    ("tokio_rustls", &["src/gate/"]),
 ];
 
 /// The beginning of a path and words that no file below it may hold: what it must not know.
@@ -79,6 +88,15 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
     ),
     ("src/respond/", &["redis", "http::", "cli::", "decode::"]),
     ("src/store/", &["actix", "ticket", "http::", "classify::"]),
+    (
+        "src/access/",
+        &["actix", "http::", "tonic", "cli::", "redis", "sqlite"],
+    ),
+    (
+        "src/gate/",
+        &["actix", "http::", "tonic", "cli::", "store::"],
+    ),
+    ("src/tls.rs", &["actix", "http::", "tonic", "cli::"]),
     ("src/edge/", &["actix_web", "http::", "decode::", "batch::"]),
     ("src/http/", &["redis", "sqlite", "burn", "cli::"]),
     ("src/metrics/", &["actix", "http::", "redis", "batch::"]),

@@ -7,6 +7,8 @@
 mod serve;
 mod predict;
 mod queue;
+mod keys;
+mod reload;
 mod classify;
 mod devices;
 mod model;
@@ -38,6 +40,7 @@ enum Command {
     Serve(Box<serve::Serve>),
     Predict(predict::Predict),
     Queue(queue::Queue),
+    Keys(keys::Keys),
     Classify(classify::Classify),
     Devices(devices::Devices),
     Model(model::Model),
@@ -62,6 +65,7 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Predict(command) => command.run(),
             Command::Queue(command) => command.run(),
+            Command::Keys(command) => command.run(),
             Command::Classify(command) => command.run(),
             Command::Devices(command) => command.run(),
             Command::Model(command) => command.run(),

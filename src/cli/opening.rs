@@ -7,14 +7,18 @@ use std::thread::available_parallelism;
 use anyhow::Context as _;
 use etcetera::BaseStrategy as _;
 
+use super::terminal;
+use crate::access::Access;
 use crate::admin::socket::{self, Door};
 use crate::config::layer::{Durability, Layer};
 use crate::config::store_url::StoreUrl;
 use crate::config::{self, Config, Surroundings};
+use crate::edge::door::Door as FrontDoor;
 use crate::store::memory::MemoryStore;
 use crate::store::sharded;
 use crate::store::sqlite::{SqliteStore, Synchronous};
 use crate::store::{Demand, JobStore, Severity};
+use crate::tls::Tls;
 
 /// Flags and environment over the file over the defaults.
 pub(crate) fn config(file: Option<&Path>, said: &Layer) -> anyhow::Result<Config> {
@@ -97,6 +101,32 @@ fn demand(durability: Durability) -> Demand {
             ));
         }
         Ok(())
+    })
+}
+
+/// What stands before the edge: keys and TLS read from their files, and a warning where everybody
+/// in reach may ask.
+pub(crate) fn front_door(config: &Config) -> anyhow::Result<FrontDoor> {
+    let access = match &config.keys {
+        None => Access::open(),
+        Some(path) => Access::with_keys(path.clone())?,
+    };
+    if !access.is_locked() && !config.bind.ip().is_loopback() {
+        terminal::note(&format!(
+            "warning  {} can be reached from other machines, and everybody there may ask: say \
+             --keys FILE, which beagle keys new makes, or --bind 127.0.0.1:PORT",
+            config.bind
+        ));
+        tracing::warn!(bind = %config.bind, "no keys are asked for, and others can reach this");
+    }
+    if access.is_locked() && config.tls.is_none() && !config.bind.ip().is_loopback() {
+        tracing::warn!(bind = %config.bind, "keys travel in the clear unless a proxy speaks TLS");
+    }
+    let tls = config.tls.clone().map(Tls::open).transpose()?;
+    Ok(FrontDoor {
+        access: Arc::new(access),
+        tls: tls.map(Arc::new),
+        ..config.settings.door.clone()
     })
 }
 

@@ -43,6 +43,15 @@ pub(crate) struct Predict {
     )]
     server: String,
 
+    /// A key, where the server asks for one; on the command line others can see it.
+    #[arg(
+        long,
+        env = "BEAGLE_KEY",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    key: Option<String>,
+
     /// How many labels a photo.
     #[arg(long, default_value = "5", value_parser = clap::value_parser!(u16).range(1..=1000))]
     top: u16,
@@ -135,7 +144,10 @@ impl Predict {
         let key = Uuid::now_v7().to_string();
         let mut left = self.retries;
         loop {
-            let request = agent.post(&url).header("Content-Type", kind);
+            let mut request = agent.post(&url).header("Content-Type", kind);
+            if let Some(secret) = &self.key {
+                request = request.header("Authorization", format!("Bearer {secret}"));
+            }
             let sent = request.header("Idempotency-Key", &key).send(&bytes[..]);
             let wait = match sent {
                 Ok(mut response) => {

@@ -11,8 +11,8 @@ use model_import::device::{self, DeviceChoice};
 use model_import::quantize::Decision;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Outcome, logging, model, opening, terminal};
-use crate::app::{App, Ended, Engines};
+use super::{Outcome, logging, model, opening, reload, terminal};
+use crate::app::{App, Ended, Engines, Settings};
 use crate::classify::model::Model;
 use crate::classify::networks::Plan;
 use crate::config::Config;
@@ -35,6 +35,7 @@ use crate::traces::Traces;
 ///   beagle serve --store redis://127.0.0.1:6379 --profile article
 ///   beagle serve --role web --store redis://10.0.0.5 --bind 0.0.0.0:5000
 ///   beagle serve --role worker --store redis://10.0.0.5 --bind 0.0.0.0:5001
+///   beagle serve --bind 0.0.0.0:5000 --keys keys.toml --tls-cert cert.pem --tls-key key.pem
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Serve {
@@ -64,6 +65,7 @@ impl Serve {
         // Errors that a person can mend come before anything that takes long.
         let listener = TcpListener::bind(config.bind)
             .with_context(|| format!("cannot listen on {}: say another --bind", config.bind))?;
+        let door = opening::front_door(&config)?;
         let plan = Plan::new(&config.profiles)?;
         let catalog = plan.catalog.clone();
         let names: Vec<&str> = catalog.iter().map(|served| &served.name[..]).collect();
@@ -88,15 +90,21 @@ impl Serve {
                 observer: Arc::new(Nobody),
                 traces,
             };
-            let door = opening::door(&config, &engines.store)?;
-            let app = App::start(listener, config.settings.clone(), engines)?;
+            let operators = opening::door(&config, &engines.store)?;
+            reload::at_hangup(&door)?;
+            let scheme = if door.tls.is_some() { "https" } else { "http" };
+            let settings = Settings {
+                door,
+                ..config.settings.clone()
+            };
+            let app = App::start(listener, settings, engines)?;
             let page = match config.settings.role {
                 Role::All | Role::Web => "predict",
                 Role::Worker => "readyz",
             };
-            terminal::note(&format!("ready    http://{}/{page}", app.addr()));
+            terminal::note(&format!("ready    {scheme}://{}/{page}", app.addr()));
             let ended = app.run_until(stop_signal()?).await?;
-            drop(door);
+            drop(operators);
             anyhow::Ok(match ended {
                 Ended::InOrder => Outcome::Done,
                 Ended::OutOfTime => {

@@ -13,7 +13,10 @@ use model_import::classifier::PrecisionChoice;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::access::AccessLayer;
+use super::connections::ConnectionsLayer;
 use super::jobs::JobsLayer;
+use super::tls::TlsLayer;
 use super::traces::TraceLayer;
 
 /// What an accepted job must survive for the server to start.
@@ -304,6 +307,20 @@ pub struct Layer {
     #[command(flatten)]
     #[serde(default)]
     pub jobs: JobsLayer,
+    /// Who may ask.
+    #[command(flatten)]
+    #[serde(default)]
+    pub access: AccessLayer,
+
+    /// The files of TLS.
+    #[command(flatten)]
+    #[serde(default)]
+    pub tls: TlsLayer,
+
+    /// Bounds on connections.
+    #[command(flatten)]
+    #[serde(default)]
+    pub connections: ConnectionsLayer,
 }
 
 impl Layer {
@@ -331,7 +348,7 @@ fn cover(under: &mut Value, over: Value) {
 }
 
 /// A size with a unit: a bare number is a mistake waiting to happen.
-fn size(text: &str) -> Result<ByteSize, String> {
+pub(super) fn size(text: &str) -> Result<ByteSize, String> {
     if text
         .trim_end()
         .ends_with(|last: char| last.is_ascii_digit())
@@ -341,7 +358,9 @@ fn size(text: &str) -> Result<ByteSize, String> {
     text.parse()
 }
 
-fn size_of<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ByteSize>, D::Error> {
+pub(super) fn size_of<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<ByteSize>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     text.map(|text| size(&text).map_err(serde::de::Error::custom))
         .transpose()

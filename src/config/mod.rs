@@ -2,9 +2,12 @@
 //!
 //! Parsed and checked once; the parts are handed out in pieces. Must not know: stages, HTTP.
 
+pub mod access;
+pub mod connections;
 pub mod jobs;
 pub mod layer;
 pub mod store_url;
+pub mod tls;
 pub mod traces;
 
 use std::fs;
@@ -22,13 +25,15 @@ use crate::batch::policy::BatchLimits;
 use crate::classify::networks::Running;
 use crate::decode::Limits;
 use crate::edge::admission::AdmissionLimits;
+use crate::edge::door::Door;
 use crate::edge::{BodyLimits, Times};
 use crate::store::StoreLimits;
+use crate::tls::Files;
 use crate::traces::TraceSettings;
+use connections::ConnectionsLayer;
 use jobs::JobsLayer;
 use layer::{Durability, Layer, Role};
 use store_url::StoreUrl;
-use traces::TraceLayer;
 
 /// A configuration that cannot be used.
 #[derive(Debug, Error)]
@@ -68,6 +73,9 @@ pub enum ConfigError {
     /// The store's URL is not one.
     #[error("{0}")]
     Store(String),
+    /// One of two settings that go together is missing.
+    #[error("{0} is missing: TLS needs tls-cert and tls-key, both")]
+    Half(&'static str),
     /// The role needs other processes, and the store is this one's alone.
     #[error(
         "a {role} process shares its store with others, and {store} cannot be shared: say --store \
@@ -100,6 +108,10 @@ pub struct Config {
     pub profiles: Vec<String>,
     /// Where traces go, if they are wanted.
     pub traces: Option<TraceSettings>,
+    /// The file of keys, if one needs a key.
+    pub keys: Option<PathBuf>,
+    /// The files of TLS, if it is spoken.
+    pub tls: Option<Files>,
     /// What the stages are told.
     pub settings: Settings,
     /// The whole as one layer, secrets left out.
@@ -145,10 +157,11 @@ fn defaults(cores: usize) -> Layer {
         wedge_timeout: Some(Duration::from_secs(60)),
         drain_delay: Some(Duration::ZERO),
         grace: Some(Duration::from_secs(30)),
-        otlp: TraceLayer::default(),
         jobs: JobsLayer {
             max_watchers: Some(1024),
         },
+        connections: ConnectionsLayer::usual(),
+        ..Layer::default()
     }
 }
 
@@ -195,6 +208,7 @@ impl Config {
             None => StoreUrl::Sqlite(data.clone().ok_or(ConfigError::NoData)?.join("queue.db")),
         };
         let settings = settings(&whole, cores)?;
+        let tls = whole.tls.files()?;
         check_role(settings.role, &store)?;
         let limits = StoreLimits {
             max_jobs: at_least_one("max-jobs", whole.max_jobs)?,
@@ -228,6 +242,8 @@ impl Config {
             },
             profiles: whole.profile.unwrap_or_default(),
             traces,
+            keys: whole.access.keys,
+            tls,
             settings,
             shown,
         })
@@ -246,7 +262,16 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
             remedy: "say 1s or more, so that a busy process can give its signs of life",
         });
     }
+    let header_timeout = time("header-timeout", whole.header_timeout)?;
+    let door = Door {
+        open_metrics: whole.access.open_metrics.unwrap_or_default(),
+        origins: whole.access.origins()?,
+        connections: whole.connections.limits(header_timeout)?,
+        upload: whole.connections.upload()?,
+        ..Door::default()
+    };
     Ok(Settings {
+        door,
         role: whole.role.unwrap_or(Role::All),
         decoders: at_least_one("decoders", whole.decoders)?,
         image: Limits {
@@ -276,7 +301,6 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
         credits: 1,
         http_threads: whole.http_threads.unwrap_or(cores).max(1),
         connections: at_least_one("max-connections", whole.max_connections)?,
-        header_timeout: time("header-timeout", whole.header_timeout)?,
         drain_delay: whole.drain_delay.unwrap_or_default(),
         grace: time("grace", whole.grace)?,
     })

@@ -4,7 +4,9 @@
 //! Must not know: HTTP, gRPC, what a request looks like.
 
 pub mod admission;
+pub mod door;
 mod pending;
+pub mod shares;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,6 +18,7 @@ use futures_util::future::join_all;
 
 use admission::Admission;
 pub(crate) use pending::Pending;
+use shares::Shares;
 
 use crate::classify::catalog::Catalog;
 use crate::error::{ErrorCode, Refusal};
@@ -74,6 +77,8 @@ pub struct Edge {
     pub catalog: Catalog,
     /// Who may come in.
     pub admission: Admission,
+    /// What one client may have of it.
+    pub shares: Shares,
     /// Bounds on a body.
     pub body: BodyLimits,
     /// How long callers and jobs wait.
@@ -117,7 +122,8 @@ impl Edge {
     /// is that image's reply, and the others go on.
     ///
     /// # Errors
-    /// [`ErrorCode::ShuttingDown`]; those already on their way are taken back.
+    /// [`ErrorCode::TooManyInFlight`]; [`ErrorCode::ShuttingDown`], and then those already on their
+    /// way are taken back.
     pub(crate) fn submit(
         &self,
         images: Vec<Result<Image, Refusal>>,
@@ -126,8 +132,9 @@ impl Edge {
     ) -> Result<Vec<Pending>, Refusal> {
         let several = images.len() > 1;
         let trace = TraceParent::of(ask.traceparent.as_deref());
+        let holds = ask.caller.hold(images.len())?;
         let mut pending = Vec::with_capacity(images.len());
-        for (number, image) in images.into_iter().enumerate() {
+        for (number, (image, hold)) in images.into_iter().zip(holds).enumerate() {
             let (bytes, place) = match image {
                 Ok(Image { bytes, place }) => (Ok(bytes), place),
                 Err(refusal) => (Err(refusal), Place::default()),
@@ -135,6 +142,7 @@ impl Edge {
             // Without patience the job's name is enough, once it is durable.
             let (mut ticket, receiver) = Ticket::open(place, patience.wait.is_zero());
             ticket.trace = trace;
+            ticket.id = ask.caller.name_job();
             let ask = Ask {
                 idempotency_key: key(ask, number, several),
                 ..ask.clone()
@@ -144,6 +152,7 @@ impl Edge {
                 receiver,
                 self.abandoned.clone(),
                 ask.keep,
+                hold,
             ));
             let bytes = match bytes {
                 Ok(bytes) => bytes,
@@ -222,9 +231,9 @@ impl Edge {
 /// The caller's key, a key for each image if there are several.
 fn key(ask: &Ask, number: usize, several: bool) -> Option<String> {
     let key = ask.idempotency_key.as_ref()?;
-    Some(if several {
+    Some(ask.caller.scoped(if several {
         format!("{key}#{number}")
     } else {
         key.clone()
-    })
+    }))
 }

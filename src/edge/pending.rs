@@ -9,6 +9,7 @@ use actix::Recipient;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::access::caller::Hold;
 use crate::error::{ErrorCode, Refusal};
 use crate::message::Abandoned;
 use crate::store::{JobId, JobState};
@@ -24,6 +25,7 @@ pub(crate) struct Pending {
     responder: Recipient<Abandoned>,
     keep: bool,
     over: bool,
+    _hold: Hold,
 }
 
 impl Pending {
@@ -32,6 +34,7 @@ impl Pending {
         receiver: oneshot::Receiver<Reply>,
         responder: Recipient<Abandoned>,
         keep: bool,
+        hold: Hold,
     ) -> Self {
         Self {
             id: ticket.id,
@@ -40,6 +43,7 @@ impl Pending {
             responder,
             keep,
             over: false,
+            _hold: hold,
         }
     }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, LOCATION, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
 use super::said::{Accepted, ErrorBody, Failure, Item, Items, Job, Standing, Success};
@@ -17,12 +17,20 @@ use crate::ticket::{Reply, Timing};
 /// Header with the job's name.
 pub(super) const JOB_ID: &str = "X-Job-Id";
 /// Header with the time of each stage (W3C Server Timing), in milliseconds.
-const SERVER_TIMING: &str = "Server-Timing";
+pub(super) const SERVER_TIMING: &str = "Server-Timing";
+
+/// How to show a key (RFC 6750).
+const CHALLENGE: &str = "Bearer realm=\"beagle\"";
 
 /// The status of each code: the one place that knows.
 pub(super) const fn status(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::BadRequest | ErrorCode::UnknownProfile => StatusCode::BAD_REQUEST,
+        ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorCode::Forbidden => StatusCode::FORBIDDEN,
+        ErrorCode::RateLimited | ErrorCode::TooManyInFlight | ErrorCode::TooManyConnections => {
+            StatusCode::TOO_MANY_REQUESTS
+        }
         ErrorCode::NotFound | ErrorCode::UnknownJob => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::UploadTooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -137,6 +145,9 @@ fn refused_by(
     job: Option<JobId>,
 ) -> HttpResponse {
     add_retry_after(&mut response, refusal.retry_after);
+    if refusal.code == ErrorCode::Unauthorized {
+        response.insert_header((WWW_AUTHENTICATE, CHALLENGE));
+    }
     if let Some(job) = job {
         response.insert_header((JOB_ID, job.to_string()));
     }

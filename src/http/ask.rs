@@ -9,6 +9,7 @@ use actix_web::web;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::access::caller::Caller;
 use crate::classify::catalog::Catalog;
 use crate::edge::{Patience, Times};
 use crate::error::{ErrorCode, Refusal};
@@ -49,7 +50,7 @@ pub(super) struct Query {
     /// Which goes first.
     #[serde(default)]
     #[param(schema_with = super::document::priorities, required = false)]
-    priority: Priority,
+    priority: Option<Priority>,
     /// Whether the job runs even if nobody waits for it.
     #[serde(default)]
     #[param(default = false, required = false)]
@@ -124,8 +125,10 @@ pub(super) fn wait(query: &str, longest: Duration) -> Result<Option<Duration>, R
 /// Reads a request's query and headers.
 ///
 /// # Errors
-/// [`ErrorCode::BadRequest`] or [`ErrorCode::UnknownProfile`], naming what is wrong.
+/// [`ErrorCode::BadRequest`], [`ErrorCode::UnknownProfile`] or [`ErrorCode::Forbidden`], naming
+/// what is wrong.
 pub(super) fn read(
+    caller: Caller,
     query: &str,
     headers: &HeaderMap,
     catalog: &Catalog,
@@ -147,6 +150,7 @@ pub(super) fn read(
             .get(name)
             .ok_or_else(|| unknown_profile(name, catalog))?,
     };
+    let priority = caller.priority(query.priority)?;
     let timeout = request_timeout(headers, times.request_timeout)?;
     let (respond_async, wait) = prefer(headers)?;
     let respond_async = respond_async || manner == Manner::Name;
@@ -164,9 +168,10 @@ pub(super) fn read(
     let keep = query.keep || patience.respond_async || idempotency_key.is_some();
     let lives = if keep { times.keep_for } else { timeout };
     let ask = Ask {
+        caller,
         profile: profile.clone(),
         top,
-        priority: query.priority,
+        priority,
         deadline: UnixMillis::now().after(lives),
         idempotency_key,
         keep,

@@ -2,8 +2,12 @@
 //!
 //! Must not know: models, images, which store.
 
+mod access;
+mod headers;
+mod arriving;
 mod ask;
 mod upload;
+mod fed;
 mod listed;
 mod submit;
 mod predict;
@@ -16,6 +20,7 @@ mod metrics;
 mod request_id;
 pub mod signs;
 mod document;
+pub mod listen;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -24,6 +29,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, Error, HttpResponse, Route};
 
 use crate::edge::Edge;
+use crate::edge::door::Door;
 use crate::error::{ErrorCode, Refusal};
 use signs::Signs;
 
@@ -40,6 +46,7 @@ pub enum Face {
 pub fn app(
     face: Face,
     signs: Data<Signs>,
+    door: Data<Door>,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
@@ -49,9 +56,16 @@ pub fn app(
         InitError = (),
     >,
 > {
+    let cors = headers::cors(&door.origins);
+    // The last that is wrapped around the pages is the first to see a request.
     App::new()
         .app_data(signs)
+        .app_data(door)
+        .wrap(from_fn(arriving::watch))
+        .wrap(from_fn(access::guard))
         .wrap(from_fn(metrics::count_refusals))
+        .wrap(cors)
+        .wrap(from_fn(headers::add))
         .wrap(from_fn(request_id::name))
         .service(
             web::resource("/healthz")

@@ -8,6 +8,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::future::join_all;
 
+use super::access;
 use super::answer::{self, Told};
 use super::ask::{self, Manner};
 use super::said::Standing;
@@ -65,6 +66,7 @@ async fn accept(
 ) -> Result<Sent, Refusal> {
     edge.check_open()?;
     let (ask, patience) = ask::read(
+        access::caller(request),
         request.query_string(),
         request.headers(),
         &edge.catalog,

@@ -3,12 +3,13 @@
 //! Every byte is paid for before it is kept. Must not know: what an image is, stages.
 
 use actix_multipart::{Multipart, MultipartError};
-use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use actix_web::web::{self, Payload};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, TryStreamExt as _};
 
+use super::arriving;
+use super::fed::Fed;
 use super::listed::{self, Listed};
 use crate::edge::admission::Admission;
 use crate::edge::{BodyLimits, Image};
@@ -71,8 +72,9 @@ pub(super) async fn read(
         .unwrap_or_default()
         .trim();
     if essence.eq_ignore_ascii_case("multipart/form-data") {
-        let images = reader.multipart(Multipart::new(headers, payload)).await?;
-        return Ok(Body::of(images));
+        let fed = Fed::default();
+        let parts = Multipart::new(headers, fed.count(payload));
+        return Ok(Body::of(reader.multipart(parts, &fed).await?));
     }
     if essence.eq_ignore_ascii_case("application/json") {
         return reader.listed(payload, declared).await;
@@ -83,7 +85,7 @@ pub(super) async fn read(
     if is_image || essence.eq_ignore_ascii_case("application/octet-stream") {
         let mut place = admission.enter()?;
         let bytes = reader
-            .whole(payload, &mut place, declared, body_error)
+            .whole(payload, &mut place, declared, arriving::refuse)
             .await?;
         return Ok(Body::of(vec![Image { bytes, place }]));
     }
@@ -143,7 +145,7 @@ impl Reader<'_> {
     async fn listed(mut self, payload: Payload, declared: Option<usize>) -> Result<Body, Refusal> {
         let mut place = self.admission.enter()?;
         let body = self
-            .whole(payload, &mut place, declared, body_error)
+            .whole(payload, &mut place, declared, arriving::refuse)
             .await?;
         self.admission.add_bytes(&mut place, body.len())?;
         let most = self.limits.images;
@@ -174,16 +176,18 @@ impl Reader<'_> {
         })
     }
 
-    async fn multipart(mut self, mut parts: Multipart) -> Result<Vec<Image>, Refusal> {
+    async fn multipart(mut self, mut parts: Multipart, fed: &Fed) -> Result<Vec<Image>, Refusal> {
         let mut images = Vec::new();
         let mut others = 0;
         while let Some(mut field) = parts.try_next().await.map_err(|error| part_error(&error))? {
+            fed.given();
             if field.name() == Some(FIELD) {
                 if images.len() == self.limits.images {
                     return Err(listed::too_many(self.limits.images));
                 }
                 let mut place = self.admission.enter()?;
-                let bytes = self.whole(&mut field, &mut place, None, part_error).await?;
+                let given = (&mut field).inspect_ok(|_| fed.given());
+                let bytes = self.whole(given, &mut place, None, part_error).await?;
                 images.push(Image { bytes, place });
                 continue;
             }
@@ -193,6 +197,7 @@ impl Reader<'_> {
                 return Err(Refusal::new(ErrorCode::BadRequest, message));
             }
             while let Some(chunk) = field.try_next().await.map_err(|error| part_error(&error))? {
+                fed.given();
                 self.read += chunk.len();
                 self.check(self.read)?;
             }
@@ -209,15 +214,11 @@ impl Reader<'_> {
 }
 
 fn part_error(error: &MultipartError) -> Refusal {
+    if let MultipartError::Payload(error) = error {
+        return arriving::refuse(error);
+    }
     Refusal::new(
         ErrorCode::BadRequest,
         format!("the multipart body cannot be read ({error}): check that it is complete"),
-    )
-}
-
-fn body_error(error: &PayloadError) -> Refusal {
-    Refusal::new(
-        ErrorCode::BadRequest,
-        format!("the body cannot be read ({error}): check that it is complete"),
     )
 }

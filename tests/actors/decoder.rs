@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix::{Addr, AsyncContext as _, Context, Recipient, SyncArbiter};
+use beagle::access::caller::Caller;
 use beagle::decode::Limits;
 use beagle::decode::actor::Decoder;
 use beagle::error::ErrorCode;
@@ -64,6 +65,7 @@ fn decoder(next: Recipient<Decoded>) -> (Addr<Decoder>, Arc<Witness>) {
 
 fn ask() -> Ask {
     Ask {
+        caller: Caller::anyone(),
         profile: catalog().default_profile().clone(),
         top: 3,
         priority: Priority::High,

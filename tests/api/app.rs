@@ -12,6 +12,7 @@ use beagle::classify::model::Model;
 use beagle::config::layer::Role;
 use beagle::decode::Limits;
 use beagle::edge::admission::AdmissionLimits;
+use beagle::edge::door::Door;
 use beagle::edge::{BodyLimits, Times};
 use beagle::observe::Nobody;
 use beagle::store::memory::MemoryStore;
@@ -75,7 +76,7 @@ impl Default for Wanted {
                 credits: 1,
                 http_threads: 2,
                 connections: 256,
-                header_timeout: Duration::from_secs(5),
+                door: Door::default(),
                 drain_delay: Duration::ZERO,
                 grace: GUARD,
             },

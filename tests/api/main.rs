@@ -5,7 +5,10 @@
     reason = "in a test a failed step should stop it on the spot"
 )]
 
+mod access;
 mod app;
+mod browsers;
+mod connections;
 #[path = "../fake/mod.rs"]
 mod fake;
 mod faults;
@@ -14,9 +17,11 @@ mod jobs;
 mod limits;
 mod metrics;
 mod predict;
+mod raw;
 mod roles;
 mod shutdown;
 mod submitting;
+mod tls;
 mod waiting;
 mod watching;
 

@@ -15,6 +15,7 @@ use beagle::batch::policy::BatchLimits;
 use beagle::config::layer::Role;
 use beagle::decode::Limits;
 use beagle::edge::admission::AdmissionLimits;
+use beagle::edge::door::Door;
 use beagle::edge::{BodyLimits, Times};
 use beagle::observe::{Observer, Point};
 use beagle::store::JobId;
@@ -127,7 +128,7 @@ fn settings() -> Settings {
         credits: 2,
         http_threads: 2,
         connections: 256,
-        header_timeout: Duration::from_secs(5),
+        door: Door::default(),
         drain_delay: Duration::ZERO,
         grace: GUARD,
     }

@@ -15,6 +15,7 @@ use beagle::classify::model::Model;
 use beagle::config::layer::Role;
 use beagle::decode::Limits;
 use beagle::edge::admission::AdmissionLimits;
+use beagle::edge::door::Door;
 use beagle::edge::{BodyLimits, Times};
 use beagle::observe::Nobody;
 use beagle::traces::{TraceSettings, Traces};
@@ -182,7 +183,7 @@ fn settings(orders: &Orders) -> Settings {
         credits: 1,
         http_threads: 2,
         connections: 1024,
-        header_timeout: Duration::from_secs(5),
+        door: Door::default(),
         drain_delay: orders.drain_delay,
         grace: GUARD,
     }

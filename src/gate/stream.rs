@@ -1,0 +1,370 @@
+//! A connection's stream, which fails when its peer dawdles: over the head of a request, any of
+//! them, or over what it is sent.
+//!
+//! It does not read requests. It sees where a head ends, and is told by [`Watch`] while one is
+//! worked on; then what arrives is a body, whose pace is somebody else's business. Must not know:
+//! HTTP but for the empty line after a head.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Sleep, sleep_until};
+use tokio_rustls::server::TlsStream;
+
+use super::Limits;
+use super::addresses::Place;
+use super::pace::{Pace, Tempo};
+
+/// Most bytes behind a head whose request has not begun: more than whoever reads requests keeps.
+const BEHIND: usize = 256 << 10;
+
+/// Bytes that a peer must take of what it is sent, each time.
+const TAKEN: u64 = 4096;
+
+/// The bytes underneath.
+#[derive(Debug)]
+pub enum Transport {
+    /// As they are.
+    Plain(TcpStream),
+    /// Encrypted.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Says what a connection is about. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Watch(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    begun: AtomicU64,
+    working: AtomicBool,
+    unread: AtomicBool,
+}
+
+/// A request that is worked on, until this is dropped.
+#[derive(Debug)]
+pub struct Working(Watch);
+
+impl Watch {
+    /// A request's head has been read; whether a body follows.
+    #[must_use]
+    pub fn begin(&self, body: bool) -> Working {
+        self.0.unread.store(body, Ordering::Release);
+        self.0.working.store(true, Ordering::Release);
+        self.0.begun.fetch_add(1, Ordering::AcqRel);
+        Working(self.clone())
+    }
+
+    /// Its body has been read to its end. What is left of one that was not arrives before the next
+    /// head, and has only that one's time.
+    pub fn body_is_read(&self) {
+        self.0.unread.store(false, Ordering::Release);
+    }
+
+    fn is_working(&self) -> bool {
+        self.0.working.load(Ordering::Acquire)
+    }
+
+    /// Requests so far: one may begin and be answered between two looks.
+    fn begun(&self) -> u64 {
+        self.0.begun.load(Ordering::Acquire)
+    }
+
+    fn has_unread(&self) -> bool {
+        self.0.unread.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.0.0.working.store(false, Ordering::Release);
+    }
+}
+
+/// A head that is arriving.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    behind_request: u64,
+    until: Instant,
+    bytes: usize,
+    behind: usize,
+    ending: Ending,
+}
+
+/// How much of an empty line the last bytes are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Ending {
+    /// Nothing of it.
+    #[default]
+    Line,
+    /// The end of a line.
+    Feed,
+    /// The end of a line, and perhaps of the next.
+    Return,
+    /// All of it.
+    Over,
+}
+
+impl Ending {
+    const fn then(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::Over, _) | (Self::Feed | Self::Return, b'\n') => Self::Over,
+            (_, b'\n') => Self::Feed,
+            (Self::Feed, b'\r') => Self::Return,
+            _ => Self::Line,
+        }
+    }
+}
+
+impl Head {
+    /// Whether these bytes still make a head.
+    fn grows(&mut self, bytes: &[u8], most: usize) -> bool {
+        for (at, byte) in bytes.iter().enumerate() {
+            if self.ending == Ending::Over {
+                self.behind += bytes.len() - at;
+                break;
+            }
+            self.ending = self.ending.then(*byte);
+            self.bytes += 1;
+        }
+        self.bytes <= most && self.behind <= BEHIND
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Guarded {
+    io: Transport,
+    peer: SocketAddr,
+    limits: Limits,
+    has_heads: bool,
+    watch: Watch,
+    head: Option<Head>,
+    reading: Option<Pin<Box<Sleep>>>,
+    sending: Option<Pace>,
+    writing: Option<Pin<Box<Sleep>>>,
+    _place: Place,
+}
+
+impl Guarded {
+    pub(super) fn new(
+        io: Transport,
+        peer: SocketAddr,
+        place: Place,
+        limits: &Limits,
+        has_heads: bool,
+    ) -> Self {
+        Self {
+            has_heads,
+            io,
+            peer,
+            limits: *limits,
+            watch: Watch::default(),
+            head: None,
+            reading: None,
+            sending: None,
+            writing: None,
+            _place: place,
+        }
+    }
+
+    /// To be told when a request is worked on, where requests have heads.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Forgets a head whose request has begun.
+    fn forget_head(&mut self) {
+        let begun = self.watch.begun();
+        self.head = self.head.filter(|head| head.behind_request == begun);
+    }
+
+    /// Fails if the head that is arriving should be there by now.
+    fn check_head(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        self.forget_head();
+        let Some(head) = &self.head else {
+            return Ok(());
+        };
+        expire(&mut self.reading, head.until, cx, "the head of a request")
+    }
+
+    fn arrived(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.has_heads || self.watch.is_working() || bytes.is_empty() {
+            return Ok(());
+        }
+        self.forget_head();
+        let until = Instant::now() + self.limits.head_timeout;
+        let head = self.head.get_or_insert(Head {
+            behind_request: self.watch.begun(),
+            until,
+            bytes: 0,
+            behind: 0,
+            ending: Ending::default(),
+        });
+        if self.watch.has_unread() || head.grows(bytes, self.limits.head_bytes) {
+            return Ok(());
+        }
+        let message = "the head of a request has too many bytes";
+        Err(io::Error::new(io::ErrorKind::InvalidData, message))
+    }
+
+    /// What writing came to: no more than the peer's patience lasts.
+    fn sent<T>(
+        &mut self,
+        sent: Poll<io::Result<T>>,
+        bytes: impl FnOnce(&T) -> Option<usize>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        let now = Instant::now();
+        match &sent {
+            Poll::Ready(Ok(done)) => match (bytes(done), &mut self.sending) {
+                (Some(part), Some(pace)) => pace.moved(part, now),
+                (None, _) => self.sending = None,
+                (Some(_), None) => {}
+            },
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => {
+                let tempo = Tempo {
+                    part: TAKEN,
+                    window: self.limits.write_timeout,
+                    whole: None,
+                };
+                let pace = self.sending.get_or_insert_with(|| Pace::new(tempo, now));
+                let deadline = pace.deadline();
+                expire(&mut self.writing, deadline, cx, "taking what it is sent")?;
+            }
+        }
+        sent
+    }
+}
+
+/// Fails from the deadline on, and wakes the task then.
+fn expire(
+    timer: &mut Option<Pin<Box<Sleep>>>,
+    deadline: Instant,
+    cx: &mut Context<'_>,
+    what: &str,
+) -> io::Result<()> {
+    let deadline = deadline.into();
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+    if timer.deadline() != deadline {
+        timer.as_mut().reset(deadline);
+    }
+    if timer.as_mut().poll(cx).is_ready() {
+        let message = format!("the peer takes too long over {what}");
+        return Err(io::Error::new(io::ErrorKind::TimedOut, message));
+    }
+    Ok(())
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = match &mut self.io {
+            Transport::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Transport::Tls(io) => Pin::new(io).poll_read(cx, buf),
+        };
+        if read.is_pending() {
+            self.check_head(cx)?;
+        }
+        ready!(read)?;
+        self.arrived(&buf.filled()[before..])?;
+        // Bytes that arrive do not give it more time.
+        self.check_head(cx)?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = match &mut self.io {
+            Transport::Plain(io) => Pin::new(io).poll_write(cx, buf),
+            Transport::Tls(io) => Pin::new(io).poll_write(cx, buf),
+        };
+        let all = buf.len();
+        self.sent(written, |&part| (part < all).then_some(part), cx)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = match &mut self.io {
+            Transport::Plain(io) => Pin::new(io).poll_flush(cx),
+            Transport::Tls(io) => Pin::new(io).poll_flush(cx),
+        };
+        self.sent(flushed, |()| Some(0), cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let shut = match &mut self.io {
+            Transport::Plain(io) => Pin::new(io).poll_shutdown(cx),
+            Transport::Tls(io) => Pin::new(io).poll_shutdown(cx),
+        };
+        self.sent(shut, |()| Some(0), cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head() -> Head {
+        Head {
+            behind_request: 0,
+            until: Instant::now(),
+            bytes: 0,
+            behind: 0,
+            ending: Ending::default(),
+        }
+    }
+
+    #[test]
+    fn a_head_ends_at_an_empty_line_wherever_it_is_cut() {
+        for text in [
+            "GET / HTTP/1.1\r\nA: b\r\n\r\n",
+            "GET / HTTP/1.1\nA: b\n\n",
+            "GET /\r\n\nbody",
+        ] {
+            for cut in 0..text.len() {
+                let (first, rest) = text.as_bytes().split_at(cut);
+                let mut head = head();
+                assert!(head.grows(first, 100) && head.grows(rest, 100));
+                assert_eq!(head.ending, Ending::Over, "{text:?} at {cut}");
+            }
+        }
+        let mut unended = head();
+        assert!(unended.grows(b"GET / HTTP/1.1\r\nA: b\r\n\rc\r\n", 100));
+        assert_ne!(unended.ending, Ending::Over);
+    }
+
+    #[test]
+    fn a_head_and_what_is_behind_it_have_bounds_of_their_own() {
+        let mut long = head();
+        assert!(long.grows(&[b'a'; 100], 100));
+        assert!(!long.grows(b"a", 100));
+        let mut short = head();
+        assert!(short.grows(b"GET /\r\n\r\n", 10));
+        assert!(short.grows(&vec![b'a'; BEHIND], 10));
+        assert!(!short.grows(b"a", 10));
+    }
+}
