@@ -52,7 +52,10 @@ const DOORS: &[(&str, &[&str])] = &[
         &["src/http/", "src/app.rs", "src/admin/socket.rs"],
     ),
     ("actix_multipart", &["src/http/upload.rs"]),
-    ("base64", &["src/http/listed.rs", "tests/"]),
+    (
+        "base64",
+        &["src/access/secret.rs", "src/http/listed.rs", "tests/"],
+    ),
     ("utoipa", &["src/http/"]),
     ("utoipa_swagger_ui", &["src/http/page.rs"]),
     ("actix_cors", &["src/http/headers.rs"]),

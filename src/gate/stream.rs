@@ -25,6 +25,10 @@ use super::pace::{Pace, Tempo};
 /// Most bytes behind a head whose request has not begun: more than whoever reads requests keeps.
 const BEHIND: usize = 256 << 10;
 
+/// Most bytes of a refused body that are taken so that its sender hears why; how long that may take
+/// is for whoever closes the connection to say.
+const LINGER: usize = 128 << 20;
+
 /// Bytes that a peer must take of what it is sent, each time.
 const TAKEN: u64 = 4096;
 
@@ -150,6 +154,7 @@ pub struct Guarded {
     reading: Option<Pin<Box<Sleep>>>,
     sending: Option<Pace>,
     writing: Option<Pin<Box<Sleep>>>,
+    lingered: usize,
     _place: Place,
 }
 
@@ -171,6 +176,7 @@ impl Guarded {
             reading: None,
             sending: None,
             writing: None,
+            lingered: 0,
             _place: place,
         }
     }
@@ -220,6 +226,25 @@ impl Guarded {
         }
         let message = "the head of a request has too many bytes";
         Err(io::Error::new(io::ErrorKind::InvalidData, message))
+    }
+
+    /// Takes the rest of a body that was refused before it was read. A connection closed over bytes
+    /// that nobody took is reset, and a reset overtakes the answer that says what was wrong.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [0; 16 << 10];
+        while self.watch.has_unread() && self.lingered < LINGER {
+            let mut buf = ReadBuf::new(&mut bytes);
+            let read = match &mut self.io {
+                Transport::Plain(io) => Pin::new(io).poll_read(cx, &mut buf),
+                Transport::Tls(io) => Pin::new(io).poll_read(cx, &mut buf),
+            };
+            match ready!(read) {
+                Ok(()) if !buf.filled().is_empty() => self.lingered += buf.filled().len(),
+                // It has closed its side as well.
+                _ => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// What writing came to: no more than the peer's patience lasts.
@@ -320,7 +345,8 @@ impl AsyncWrite for Guarded {
             Transport::Plain(io) => Pin::new(io).poll_shutdown(cx),
             Transport::Tls(io) => Pin::new(io).poll_shutdown(cx),
         };
-        self.sent(shut, |()| Some(0), cx)
+        ready!(self.sent(shut, |()| Some(0), cx))?;
+        self.linger(cx)
     }
 }
 

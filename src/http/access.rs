@@ -20,7 +20,8 @@ use crate::respond::outcome;
 const API_KEY: &str = "X-API-Key";
 /// Pages for balancers and supervisors, who have no keys, and those about the interface, which a
 /// browser asks for without any: they tell nothing of anybody's work.
-const OPEN: [&str; 6] = [
+const OPEN: [&str; 7] = [
+    "/",
     "/healthz",
     "/readyz",
     "/v2/health/live",
@@ -29,7 +30,7 @@ const OPEN: [&str; 6] = [
     "/docs",
 ];
 /// The beginnings of such pages.
-const OPEN_BELOW: [&str; 1] = ["/docs/"];
+const OPEN_BELOW: [&str; 2] = ["/docs/", "/page/"];
 /// The page that may be open.
 const METRICS: &str = "/metrics";
 /// The beginning of a job's pages.

@@ -25,6 +25,10 @@ use crate::gate::stream::Guarded;
 use crate::gate::{Gate, Turned};
 use crate::observe::{Fact, Observer};
 
+/// How long the end of a connection may take: a client that is still sending a body that was
+/// refused hears why if it is done by then.
+const FAREWELL: Duration = Duration::from_secs(5);
+
 /// How the server runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Running {
@@ -78,7 +82,7 @@ where
             })
             .keep_alive(KeepAlive::Timeout(limits.keep_alive))
             .client_request_timeout(limits.head_timeout)
-            .client_disconnect_timeout(Duration::from_secs(1))
+            .client_disconnect_timeout(FAREWELL)
             // A client that closes its side has gone: its work is dropped, not done for nobody.
             .h1_allow_half_closed(false)
             .on_connect_ext(|io: &Guarded, connection: &mut Extensions| {

@@ -21,6 +21,7 @@ mod request_id;
 pub mod signs;
 mod document;
 pub mod listen;
+mod page;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -119,6 +120,7 @@ fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
                 .get(document::get)
                 .default_service(only("GET")),
         )
+        .configure(page::routes)
         .default_service(web::to(not_found));
 }
 

@@ -91,7 +91,7 @@ fn assert_told(raw: &Raw, status: u16, code: &str) {
 fn without_a_key_nothing_is_answered_but_how_the_server_is() {
     let locked = Locked::start(&[""]);
     let addr = locked.app.addr;
-    for line in ["GET /healthz", "GET /readyz"] {
+    for line in ["GET /healthz", "GET /readyz", "GET /", "GET /page/page.js"] {
         assert_eq!(raw::ask(addr, line, &[], &[]).status, 200, "{line}");
     }
     for line in [
@@ -99,7 +99,7 @@ fn without_a_key_nothing_is_answered_but_how_the_server_is() {
         "GET /metrics",
         "GET /jobs/1",
         "DELETE /jobs/1",
-        "GET /",
+        "GET /nowhere",
         "PUT /x",
     ] {
         let told = raw::ask(addr, line, &[], &[]);

@@ -1,10 +1,13 @@
 //! What is too much is refused with a code, and with a time to come again where that helps.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
 use beagle::decode::Limits;
 
+use crate::GUARD;
 use crate::app::TestApp;
 use crate::fake::{Act, picture};
 
@@ -17,6 +20,26 @@ fn a_body_that_is_too_large_is_a_413() {
     app.post_parts("/predict", &images)
         .assert_error(413, "body_too_large");
     app.classify(1, Act::Answer).assert_class(1);
+}
+
+#[test]
+fn who_sends_all_of_a_large_body_before_it_listens_hears_why_it_was_refused() {
+    let app = TestApp::with(|wanted| wanted.settings.body.bytes = 1000);
+    let mut stream = TcpStream::connect(app.addr).unwrap();
+    stream.set_read_timeout(Some(GUARD)).unwrap();
+    stream.set_write_timeout(Some(GUARD)).unwrap();
+    // More than the buffers of both sides hold.
+    let body = vec![0; 32 << 20];
+    let head = format!(
+        "POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/bmp\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    stream.write_all(&body).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("body_too_large"), "{answer}");
 }
 
 #[test]

@@ -54,6 +54,7 @@ fn test(steps: &mut Steps) {
     if !steps.require(
         "packages",
         packages::install(&[
+            "chromium",
             "npm",
             "redis-server",
             "nginx",

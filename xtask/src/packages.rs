@@ -7,7 +7,8 @@ use anyhow::{Context as _, bail};
 use crate::steps::succeeds;
 
 /// Programs and the Debian packages that bring them.
-const PACKAGES: [(&str, &str); 7] = [
+const PACKAGES: [(&str, &str); 8] = [
+    ("chromium", "chromium"),
     ("npm", "npm"),
     ("nginx", "nginx-light"),
     ("redis-server", "redis-server"),
