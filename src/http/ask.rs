@@ -67,12 +67,8 @@ pub(super) struct Headers {
     )]
     timeout: Option<String>,
     /// `respond-async`: the job's name is enough. `wait=SECONDS`: the answer, if it comes in time,
-    /// else the job's name.
-    #[param(
-        rename = "Prefer",
-        pattern = "^(respond-async|wait=[0-9]{1,9})?$",
-        example = "wait=10"
-    )]
+    /// else the job's name. Other preferences are passed over.
+    #[param(rename = "Prefer", example = "wait=10")]
     prefer: Option<String>,
     /// Your own name for the request: under the same one it is the same job. Of several images
     /// each has it with its number.

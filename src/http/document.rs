@@ -4,11 +4,11 @@
 //! for many, and every refusal of the closed list. Must not know: how anything is done.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
+use actix_web::web::Data;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
@@ -94,29 +94,45 @@ const OF_DELETION: [ErrorCode; 2] = [ErrorCode::UnknownJob, ErrorCode::StoreUnav
         health::live,
         health::ready,
         metrics::page,
+        get,
     ),
     components(schemas(
         said::Success,
         said::Items,
         said::Accepted,
         said::Failure,
-        listed::Document,
+        listed::Images,
     ))
 )]
 struct Handlers;
 
 /// The document, written once.
-static DOCUMENT: LazyLock<Bytes> =
-    LazyLock::new(|| Bytes::from(whole().to_json().unwrap_or_default()));
+#[derive(Clone)]
+pub(super) struct Document(Bytes);
 
-pub(super) async fn get() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type(ContentType::json())
-        .body(DOCUMENT.clone())
+impl Document {
+    /// Of a server that has these profiles, the default first.
+    pub(super) fn new(profiles: &[&str]) -> Self {
+        Self(Bytes::from(whole(profiles).to_json().unwrap_or_default()))
+    }
 }
 
-/// What handlers say, and what is the same for many of them.
-fn whole() -> utoipa::openapi::OpenApi {
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operations",
+    operation_id = "document",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+)]
+pub(super) async fn get(document: Data<Document>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(document.0.clone())
+}
+
+/// What handlers say, what is the same for many of them, and what is known of this server alone.
+fn whole(profiles: &[&str]) -> utoipa::openapi::OpenApi {
     let mut document = Handlers::openapi();
     // Wherever it was asked for it is, on this host and port.
     document.servers = Some(vec![utoipa::openapi::Server::new("/")]);
@@ -125,6 +141,7 @@ fn whole() -> utoipa::openapi::OpenApi {
         if let Some(post) = paths.get_mut(path).and_then(|item| item.post.as_mut()) {
             post.request_body = Some(images().into());
             refuse(post, &OF_IMAGES, &["Failure", "Items"]);
+            name_profiles(post, profiles);
         }
     }
     for path in ["/jobs/{id}", "/jobs/{id}/events"] {
@@ -151,6 +168,21 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post, &mut item.delete]
         .into_iter()
         .flatten()
+}
+
+/// Says which profiles there are.
+fn name_profiles(operation: &mut Operation, profiles: &[&str]) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.name == "profile"
+        {
+            let names = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(profiles.iter().copied()))
+                .default(profiles.first().map(|first| json!(first)));
+            parameter.schema = Some(names.into());
+        }
+    }
 }
 
 /// Every form of a body with images.
@@ -255,6 +287,16 @@ pub(super) fn codes() -> Schema {
 /// The names of all states.
 pub(super) fn states() -> Schema {
     names(JobState::ALL.map(JobState::name))
+}
+
+/// A job as JSON in a line of text.
+pub(super) fn job_in_text() -> Schema {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("What is known of the job then"))
+        .content_media_type("application/json")
+        .content_schema(Some(Ref::from_schema_name("Job")))
+        .into()
 }
 
 /// The names of all priorities.

@@ -27,6 +27,7 @@ use crate::watch::Watcher;
 #[utoipa::path(
     post,
     path = "/jobs",
+    tag = "images",
     operation_id = "submit_jobs",
     params(ask::Query, ask::Headers),
     responses(
@@ -59,6 +60,7 @@ pub(super) async fn post(request: HttpRequest, payload: Payload, edge: Data<Edge
 #[utoipa::path(
     get,
     path = "/jobs/{id}",
+    tag = "jobs",
     operation_id = "look_at_job",
     params(
         ("id" = String, Path, format = "uuid", description = "the job's name, as in X-Job-Id"),
@@ -82,6 +84,7 @@ pub(super) async fn get(request: HttpRequest, id: Path<String>, edge: Data<Edge>
 #[utoipa::path(
     delete,
     path = "/jobs/{id}",
+    tag = "jobs",
     operation_id = "take_job_back",
     params(("id" = String, Path, format = "uuid", description = "the job's name, as in X-Job-Id")),
     responses(

@@ -16,6 +16,7 @@ mod metrics;
 mod request_id;
 pub mod signs;
 mod document;
+mod page;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -25,6 +26,7 @@ use actix_web::{App, Error, HttpResponse, Route};
 
 use crate::edge::Edge;
 use crate::error::{ErrorCode, Refusal};
+use document::Document;
 use signs::Signs;
 
 /// What a process takes.
@@ -77,8 +79,11 @@ pub fn app(
 }
 
 fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
+    let profiles: Vec<&str> = edge.catalog.iter().map(|served| &*served.name).collect();
+    let document = Data::new(Document::new(&profiles));
     routes
         .app_data(edge)
+        .app_data(document)
         .service(
             web::resource("/predict")
                 .post(predict::predict)
@@ -103,6 +108,16 @@ fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
         .service(
             web::resource("/openapi.json")
                 .get(document::get)
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/docs")
+                .get(page::folder)
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/docs/{file:.*}")
+                .get(page::file)
                 .default_service(only("GET")),
         )
         .default_service(web::to(not_found));

@@ -14,6 +14,7 @@ use crate::edge::Edge;
 #[utoipa::path(
     post,
     path = "/predict",
+    tag = "images",
     operation_id = "predict",
     params(ask::Query, ask::Headers),
     responses(
