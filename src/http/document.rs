@@ -20,7 +20,7 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{Content, ContentBuilder, RefOr, Required, Response, ResponseBuilder};
 
-use super::{answer, events, health, jobs, listed, metrics, predict, said};
+use super::{answer, events, health, jobs, listed, metrics, predict, said, upload};
 use crate::error::ErrorCode;
 use crate::store::{JobState, Priority};
 
@@ -37,6 +37,8 @@ const FILES: [&str; 7] = [
     "image/tiff",
     "application/octet-stream",
 ];
+/// What a header can carry as the name of a field.
+const FIELD_NAME: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$";
 /// Why images may be refused.
 const OF_IMAGES: [ErrorCode; 25] = [
     ErrorCode::BadRequest,
@@ -111,9 +113,10 @@ struct Handlers;
 pub(super) struct Document(Bytes);
 
 impl Document {
-    /// Of a server that has these profiles, the default first.
-    pub(super) fn new(profiles: &[&str]) -> Self {
-        Self(Bytes::from(whole(profiles).to_json().unwrap_or_default()))
+    /// Of a server that has these profiles, the default first, and takes so many images at once.
+    pub(super) fn new(profiles: &[&str], images: usize) -> Self {
+        let document = whole(profiles, images).to_json();
+        Self(Bytes::from(document.unwrap_or_default()))
     }
 }
 
@@ -132,14 +135,14 @@ pub(super) async fn get(document: Data<Document>) -> HttpResponse {
 }
 
 /// What handlers say, what is the same for many of them, and what is known of this server alone.
-fn whole(profiles: &[&str]) -> utoipa::openapi::OpenApi {
+fn whole(profiles: &[&str], most: usize) -> utoipa::openapi::OpenApi {
     let mut document = Handlers::openapi();
     // Wherever it was asked for it is, on this host and port.
     document.servers = Some(vec![utoipa::openapi::Server::new("/")]);
     let paths = &mut document.paths.paths;
     for path in ["/predict", "/jobs"] {
         if let Some(post) = paths.get_mut(path).and_then(|item| item.post.as_mut()) {
-            post.request_body = Some(images().into());
+            post.request_body = Some(images(most).into());
             refuse(post, &OF_IMAGES, &["Failure", "Items"]);
             name_profiles(post, profiles);
         }
@@ -160,6 +163,12 @@ fn whole(profiles: &[&str]) -> utoipa::openapi::OpenApi {
                 add_headers(status, response);
             }
         }
+    }
+    if let Some(components) = &mut document.components
+        && let Some(RefOr::T(Schema::Object(body))) = components.schemas.get_mut("Images")
+        && let Some(RefOr::T(Schema::Array(list))) = body.properties.get_mut("images")
+    {
+        list.max_items = Some(most);
     }
     document
 }
@@ -185,8 +194,8 @@ fn name_profiles(operation: &mut Operation, profiles: &[&str]) {
     }
 }
 
-/// Every form of a body with images.
-fn images() -> utoipa::openapi::request_body::RequestBody {
+/// Every form of a body with so many images at most.
+fn images(most: usize) -> utoipa::openapi::request_body::RequestBody {
     let binary = || {
         ObjectBuilder::new()
             .schema_type(Type::String)
@@ -195,9 +204,15 @@ fn images() -> utoipa::openapi::request_body::RequestBody {
     let form = ObjectBuilder::new()
         .property(
             "image",
-            ArrayBuilder::new().items(binary()).min_items(Some(1)),
+            ArrayBuilder::new()
+                .items(binary())
+                .min_items(Some(1))
+                .max_items(Some(most)),
         )
         .required("image")
+        // Others are passed over.
+        .max_properties(Some(1 + upload::OTHER_FIELDS))
+        .property_names(Some(ObjectBuilder::new().pattern(Some(FIELD_NAME))))
         .description(Some("The files, each in a field named image"));
     let listed = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Images")))

@@ -41,7 +41,7 @@ const RETRY: Duration = Duration::from_secs(2);
     operation_id = "watch_job",
     params(
         ("id" = String, Path, format = "uuid", description = "the job's name, as in X-Job-Id"),
-        ("Last-Event-ID" = Option<String>, Header, description = "the id of the last event you have")
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, description = "the id of the last event you have")
     ),
     responses(
         (status = 200, description = "events until the job has ended, each as this says", body = said::Event,

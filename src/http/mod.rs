@@ -80,7 +80,7 @@ pub fn app(
 
 fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
     let profiles: Vec<&str> = edge.catalog.iter().map(|served| &*served.name).collect();
-    let document = Data::new(Document::new(&profiles));
+    let document = Data::new(Document::new(&profiles, edge.body.images));
     routes
         .app_data(edge)
         .app_data(document)
