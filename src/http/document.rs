@@ -212,7 +212,11 @@ fn images(most: usize) -> utoipa::openapi::request_body::RequestBody {
         .required("image")
         // Others are passed over.
         .max_properties(Some(1 + upload::OTHER_FIELDS))
-        .property_names(Some(ObjectBuilder::new().pattern(Some(FIELD_NAME))))
+        .property_names(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some(FIELD_NAME)),
+        ))
         .description(Some("The files, each in a field named image"));
     let listed = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Images")))
