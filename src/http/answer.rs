@@ -116,10 +116,14 @@ pub(super) fn many(told: &[Told]) -> HttpResponse {
     add_retry_after(&mut response, retry_after);
     let codes = refusals().map(|refusal| refusal.code).collect();
     response.extensions_mut().insert(Refused(codes));
-    if let [only] = told
-        && let Reply::Accepted(job, _) = only.reply
-    {
-        response.insert_header((LOCATION, place(job)));
+    // Of one job alone, the headers are as if it were no list.
+    if let [only] = told {
+        if let Reply::Accepted(job, _) = only.reply {
+            response.insert_header((LOCATION, place(job)));
+        }
+        if let Some(job) = results.first().and_then(|item| item.job) {
+            response.insert_header((JOB_ID, job.to_string()));
+        }
     }
     response.json(Items {
         success: results.iter().all(|item| item.success),

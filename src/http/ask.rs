@@ -43,9 +43,10 @@ pub(super) enum Manner {
 #[into_params(parameter_in = Query)]
 pub(super) struct Query {
     /// Labels in an answer.
-    #[param(minimum = 1, maximum = 1000, default = 5)]
+    #[param(minimum = 1, maximum = 1000, default = 5, nullable = false)]
     top: Option<u16>,
     /// The profile to classify by; the server's first if nothing is said.
+    #[param(nullable = false)]
     profile: Option<String>,
     /// Which goes first.
     #[serde(default)]
@@ -67,16 +68,13 @@ pub(super) struct Headers {
     #[param(
         rename = "X-Request-Timeout",
         pattern = "^[0-9]{1,9}(ms|s|m|h)$",
-        example = "10s"
+        example = "10s",
+        nullable = false
     )]
     timeout: Option<String>,
     /// `respond-async`: the job's name is enough. `wait=SECONDS`: the answer, if it comes in time,
-    /// else the job's name.
-    #[param(
-        rename = "Prefer",
-        pattern = "^(respond-async|wait=[0-9]{1,9})?$",
-        example = "wait=10"
-    )]
+    /// else the job's name. Other preferences are passed over.
+    #[param(rename = "Prefer", example = "wait=10", nullable = false)]
     prefer: Option<String>,
     /// Your own name for the request: under the same one it is the same job. Of several images
     /// each has it with its number.
@@ -84,7 +82,8 @@ pub(super) struct Headers {
         rename = "Idempotency-Key",
         min_length = 1,
         max_length = 200,
-        pattern = "^[!-~]{1,200}$"
+        pattern = "^[!-~]{1,200}$",
+        nullable = false
     )]
     key: Option<String>,
 }
@@ -96,7 +95,7 @@ pub(super) struct Headers {
 pub(super) struct Look {
     /// Answer when the job has ended, or after this long: a number with a unit (ms, s, m, h), at
     /// most `--request-timeout`.
-    #[param(pattern = "^[0-9]{1,9}(ms|s|m|h)$", example = "10ms")]
+    #[param(pattern = "^[0-9]{1,9}(ms|s|m|h)$", example = "10ms", nullable = false)]
     wait: Option<String>,
 }
 

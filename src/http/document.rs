@@ -4,11 +4,11 @@
 //! for many, and every refusal of the closed list. Must not know: how anything is done.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ContentType;
+use actix_web::web::Data;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
@@ -20,7 +20,7 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{Content, ContentBuilder, RefOr, Required, Response, ResponseBuilder};
 
-use super::{answer, events, health, jobs, listed, metrics, predict, said};
+use super::{answer, events, health, jobs, listed, metrics, predict, said, upload};
 use crate::error::ErrorCode;
 use crate::store::{JobState, Priority};
 
@@ -37,6 +37,8 @@ const FILES: [&str; 7] = [
     "image/tiff",
     "application/octet-stream",
 ];
+/// What a header can carry as the name of a field.
+const FIELD_NAME: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$";
 /// Why images may be refused.
 const OF_IMAGES: [ErrorCode; 25] = [
     ErrorCode::BadRequest,
@@ -94,37 +96,55 @@ const OF_DELETION: [ErrorCode; 2] = [ErrorCode::UnknownJob, ErrorCode::StoreUnav
         health::live,
         health::ready,
         metrics::page,
+        get,
     ),
     components(schemas(
         said::Success,
         said::Items,
         said::Accepted,
         said::Failure,
-        listed::Document,
+        listed::Images,
     ))
 )]
 struct Handlers;
 
 /// The document, written once.
-static DOCUMENT: LazyLock<Bytes> =
-    LazyLock::new(|| Bytes::from(whole().to_json().unwrap_or_default()));
+#[derive(Clone)]
+pub(super) struct Document(Bytes);
 
-pub(super) async fn get() -> HttpResponse {
-    HttpResponse::Ok()
-        .content_type(ContentType::json())
-        .body(DOCUMENT.clone())
+impl Document {
+    /// Of a server that has these profiles, the default first, and takes so many images at once.
+    pub(super) fn new(profiles: &[&str], images: usize) -> Self {
+        let document = whole(profiles, images).to_json();
+        Self(Bytes::from(document.unwrap_or_default()))
+    }
 }
 
-/// What handlers say, and what is the same for many of them.
-fn whole() -> utoipa::openapi::OpenApi {
+/// This document.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "operations",
+    operation_id = "document",
+    responses((status = 200, description = "OpenAPI 3.1", body = serde_json::Value))
+)]
+pub(super) async fn get(document: Data<Document>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type(ContentType::json())
+        .body(document.0.clone())
+}
+
+/// What handlers say, what is the same for many of them, and what is known of this server alone.
+fn whole(profiles: &[&str], most: usize) -> utoipa::openapi::OpenApi {
     let mut document = Handlers::openapi();
     // Wherever it was asked for it is, on this host and port.
     document.servers = Some(vec![utoipa::openapi::Server::new("/")]);
     let paths = &mut document.paths.paths;
     for path in ["/predict", "/jobs"] {
         if let Some(post) = paths.get_mut(path).and_then(|item| item.post.as_mut()) {
-            post.request_body = Some(images().into());
+            post.request_body = Some(images(most).into());
             refuse(post, &OF_IMAGES, &["Failure", "Items"]);
+            name_profiles(post, profiles);
         }
     }
     for path in ["/jobs/{id}", "/jobs/{id}/events"] {
@@ -144,6 +164,12 @@ fn whole() -> utoipa::openapi::OpenApi {
             }
         }
     }
+    if let Some(components) = &mut document.components
+        && let Some(RefOr::T(Schema::Object(body))) = components.schemas.get_mut("Images")
+        && let Some(RefOr::T(Schema::Array(list))) = body.properties.get_mut("images")
+    {
+        list.max_items = Some(most);
+    }
     document
 }
 
@@ -153,8 +179,23 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
         .flatten()
 }
 
-/// Every form of a body with images.
-fn images() -> utoipa::openapi::request_body::RequestBody {
+/// Says which profiles there are.
+fn name_profiles(operation: &mut Operation, profiles: &[&str]) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.name == "profile"
+        {
+            let names = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .enum_values(Some(profiles.iter().copied()))
+                .default(profiles.first().map(|first| json!(first)));
+            parameter.schema = Some(names.into());
+        }
+    }
+}
+
+/// Every form of a body with so many images at most.
+fn images(most: usize) -> utoipa::openapi::request_body::RequestBody {
     let binary = || {
         ObjectBuilder::new()
             .schema_type(Type::String)
@@ -163,9 +204,19 @@ fn images() -> utoipa::openapi::request_body::RequestBody {
     let form = ObjectBuilder::new()
         .property(
             "image",
-            ArrayBuilder::new().items(binary()).min_items(Some(1)),
+            ArrayBuilder::new()
+                .items(binary())
+                .min_items(Some(1))
+                .max_items(Some(most)),
         )
         .required("image")
+        // Others are passed over.
+        .max_properties(Some(1 + upload::OTHER_FIELDS))
+        .property_names(Some(
+            ObjectBuilder::new()
+                .schema_type(Type::String)
+                .pattern(Some(FIELD_NAME)),
+        ))
         .description(Some("The files, each in a field named image"));
     let listed = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Images")))
@@ -255,6 +306,16 @@ pub(super) fn codes() -> Schema {
 /// The names of all states.
 pub(super) fn states() -> Schema {
     names(JobState::ALL.map(JobState::name))
+}
+
+/// A job as JSON in a line of text.
+pub(super) fn job_in_text() -> Schema {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("What is known of the job then"))
+        .content_media_type("application/json")
+        .content_schema(Some(Ref::from_schema_name("Job")))
+        .into()
 }
 
 /// The names of all priorities.

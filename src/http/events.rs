@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use tokio::time::timeout;
 
-use super::{answer, jobs};
+use super::{answer, jobs, said};
 use crate::edge::Edge;
 use crate::error::{ErrorCode, Refusal};
 use crate::store::JobView;
@@ -37,13 +37,14 @@ const RETRY: Duration = Duration::from_secs(2);
 #[utoipa::path(
     get,
     path = "/jobs/{id}/events",
+    tag = "jobs",
     operation_id = "watch_job",
     params(
         ("id" = String, Path, format = "uuid", description = "the job's name, as in X-Job-Id"),
-        ("Last-Event-ID" = Option<String>, Header, description = "the id of the last event you have")
+        ("Last-Event-ID" = Option<String>, Header, nullable = false, description = "the id of the last event you have")
     ),
     responses(
-        (status = 200, description = "events until the job has ended", body = String,
+        (status = 200, description = "events until the job has ended, each as this says", body = said::Event,
             content_type = "text/event-stream",
             headers(
                 ("X-Job-Id" = String, description = "the job"),

@@ -14,6 +14,7 @@ use crate::store::Place;
 #[utoipa::path(
     get,
     path = "/healthz",
+    tag = "operations",
     operation_id = "is_alive",
     responses((status = 200, description = "it runs", body = said::Live))
 )]
@@ -35,6 +36,7 @@ pub(super) fn reasons(signs: &Signs, places: &[Place]) -> Vec<&'static str> {
 #[utoipa::path(
     get,
     path = "/readyz",
+    tag = "operations",
     operation_id = "is_ready",
     responses(
         (status = 200, description = "it can", body = said::Ready),

@@ -27,6 +27,7 @@ use crate::watch::Watcher;
 #[utoipa::path(
     post,
     path = "/jobs",
+    tag = "images",
     operation_id = "submit_jobs",
     params(ask::Query, ask::Headers),
     responses(
@@ -44,9 +45,9 @@ use crate::watch::Watcher;
                 ("Location" = String, description = "where the job is, if there is one")
             ),
             links(
-                ("look" = (operation_id = "look_at_job", parameters(("id" = "$response.body#/job")))),
-                ("events" = (operation_id = "watch_job", parameters(("id" = "$response.body#/job")))),
-                ("delete" = (operation_id = "take_job_back", parameters(("id" = "$response.body#/job"))))
+                ("look" = (operation_id = "look_at_job", parameters(("id" = "$response.header.X-Job-Id")))),
+                ("events" = (operation_id = "watch_job", parameters(("id" = "$response.header.X-Job-Id")))),
+                ("delete" = (operation_id = "take_job_back", parameters(("id" = "$response.header.X-Job-Id"))))
             )),
         (status = 207, description = "several images, which fared differently", body = said::Items<'static>)
     )
@@ -59,6 +60,7 @@ pub(super) async fn post(request: HttpRequest, payload: Payload, edge: Data<Edge
 #[utoipa::path(
     get,
     path = "/jobs/{id}",
+    tag = "jobs",
     operation_id = "look_at_job",
     params(
         ("id" = String, Path, format = "uuid", description = "the job's name, as in X-Job-Id"),
@@ -82,6 +84,7 @@ pub(super) async fn get(request: HttpRequest, id: Path<String>, edge: Data<Edge>
 #[utoipa::path(
     delete,
     path = "/jobs/{id}",
+    tag = "jobs",
     operation_id = "take_job_back",
     params(("id" = String, Path, format = "uuid", description = "the job's name, as in X-Job-Id")),
     responses(

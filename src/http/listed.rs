@@ -26,13 +26,12 @@ const LONGEST_ID: usize = 200;
 
 /// Images, each a job of its own.
 #[derive(ToSchema)]
-#[schema(as = Images)]
 #[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "it describes what is read by hand, image by image"
 )]
-pub(super) struct Document {
+pub(super) struct Images {
     /// At least one.
     #[schema(min_items = 1)]
     images: Vec<Listed>,

@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[utoipa::path(
     get,
     path = "/metrics",
+    tag = "operations",
     operation_id = "metrics",
     responses(
         (status = 200, description = "text of Prometheus, version 0.0.4", body = String,

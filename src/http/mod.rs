@@ -20,8 +20,9 @@ mod metrics;
 mod request_id;
 pub mod signs;
 mod document;
-pub mod listen;
 mod page;
+mod home;
+pub mod listen;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
@@ -32,6 +33,7 @@ use actix_web::{App, Error, HttpResponse, Route};
 use crate::edge::Edge;
 use crate::edge::door::Door;
 use crate::error::{ErrorCode, Refusal};
+use document::Document;
 use signs::Signs;
 
 /// What a process takes.
@@ -92,8 +94,11 @@ pub fn app(
 }
 
 fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
+    let profiles: Vec<&str> = edge.catalog.iter().map(|served| &*served.name).collect();
+    let document = Data::new(Document::new(&profiles, edge.body.images));
     routes
         .app_data(edge)
+        .app_data(document)
         .service(
             web::resource("/predict")
                 .post(predict::predict)
@@ -120,7 +125,17 @@ fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
                 .get(document::get)
                 .default_service(only("GET")),
         )
-        .configure(page::routes)
+        .configure(home::routes)
+        .service(
+            web::resource("/docs")
+                .get(page::folder)
+                .default_service(only("GET")),
+        )
+        .service(
+            web::resource("/docs/{file:.*}")
+                .get(page::file)
+                .default_service(only("GET")),
+        )
         .default_service(web::to(not_found));
 }
 

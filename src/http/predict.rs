@@ -14,6 +14,7 @@ use crate::edge::Edge;
 #[utoipa::path(
     post,
     path = "/predict",
+    tag = "images",
     operation_id = "predict",
     params(ask::Query, ask::Headers),
     responses(
@@ -31,9 +32,9 @@ use crate::edge::Edge;
                 ("Location" = String, description = "where the job is, if there is one")
             ),
             links(
-                ("look" = (operation_id = "look_at_job", parameters(("id" = "$response.body#/job")))),
-                ("events" = (operation_id = "watch_job", parameters(("id" = "$response.body#/job")))),
-                ("delete" = (operation_id = "take_job_back", parameters(("id" = "$response.body#/job"))))
+                ("look" = (operation_id = "look_at_job", parameters(("id" = "$response.header.X-Job-Id")))),
+                ("events" = (operation_id = "watch_job", parameters(("id" = "$response.header.X-Job-Id")))),
+                ("delete" = (operation_id = "take_job_back", parameters(("id" = "$response.header.X-Job-Id"))))
             )),
         (status = 207, description = "several images, which fared differently", body = said::Items<'static>)
     )

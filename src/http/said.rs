@@ -187,6 +187,19 @@ pub(super) struct Job<'a> {
     pub(super) error: Option<ErrorBody<'a>>,
 }
 
+/// One event.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what is written line by line")]
+pub(super) struct Event {
+    /// Where the job stands: `attempts-state`.
+    #[schema(example = "1-running")]
+    id: String,
+    #[schema(schema_with = super::document::states)]
+    event: String,
+    #[schema(schema_with = super::document::job_in_text)]
+    data: String,
+}
+
 /// That the process runs.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Live {

@@ -19,7 +19,7 @@ use crate::ticket::Place;
 /// Name of the multipart field, the article's.
 const FIELD: &str = "image";
 /// Multipart fields that are passed over before a request is refused.
-const OTHER_FIELDS: usize = 16;
+pub(super) const OTHER_FIELDS: usize = 16;
 
 /// What a body carries.
 pub(super) struct Body {

@@ -56,6 +56,7 @@ fn one_image_is_a_list_of_one() {
     assert_eq!(told.status, 202, "{}", told.json);
     let job = results(&told)[0]["job"].as_str().unwrap();
     assert_eq!(told.header("location"), format!("/jobs/{job}"));
+    assert_eq!(told.header("x-job-id"), job);
     app.wait_for_state(job, "done");
 }
 
