@@ -112,11 +112,14 @@ impl Edge {
     /// way are taken back.
     pub(crate) fn submit(
         &self,
-        images: Vec<Image>,
+        mut images: Vec<Image>,
         ask: &Ask,
         patience: Patience,
     ) -> Result<Vec<Pending>, Refusal> {
         let several = images.len() > 1;
+        for image in &mut images {
+            self.admission.complete(&mut image.place);
+        }
         let holds = ask.caller.hold(images.len())?;
         let mut pending = Vec::with_capacity(images.len());
         for (number, (Image { bytes, place }, hold)) in images.into_iter().zip(holds).enumerate() {

@@ -18,7 +18,7 @@ use crate::{GUARD, say};
 /// Clients at once.
 const CLIENTS: u8 = 4;
 /// Requests of each, at least.
-const LEAST: usize = 250;
+const LEAST: usize = 100;
 /// Where they come from; attackers come from elsewhere.
 const HOME: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
