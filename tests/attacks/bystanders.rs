@@ -24,13 +24,22 @@ const HOME: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// A connection from an address of this machine.
 pub(crate) fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    connect(to, |socket| socket.bind((from, 0).into()).unwrap())
+}
+
+/// A connection on which little is on its way to here.
+pub(crate) fn connect_narrow(to: SocketAddr) -> TcpStream {
+    connect(to, |socket| socket.set_recv_buffer_size(4096).unwrap())
+}
+
+fn connect(to: SocketAddr, prepare: impl FnOnce(&TcpSocket)) -> TcpStream {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     let stream = runtime.block_on(async {
         let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((from, 0).into()).unwrap();
+        prepare(&socket);
         socket.connect(to).await.unwrap().into_std().unwrap()
     });
     stream.set_nonblocking(false).unwrap();
