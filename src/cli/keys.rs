@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::num::NonZeroU32;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
@@ -14,6 +14,9 @@ use super::{Outcome, terminal};
 use crate::access::file::{self, Bounds, Entry};
 use crate::access::secret::Secret;
 use crate::store::Priority;
+
+/// Longest time that a key may be said to last.
+const LONGEST: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
 
 /// Makes and checks the keys that a server asks for.
 ///
@@ -71,7 +74,7 @@ struct New {
 
     /// How long it lasts [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    expires_in: Option<std::time::Duration>,
+    expires_in: Option<Duration>,
 }
 
 impl Keys {
@@ -96,7 +99,7 @@ impl New {
                 in_flight: self.in_flight,
             },
             priority: self.priority,
-            expires: self.expires_in.map(|time| SystemTime::now() + time),
+            expires: self.expires_in.map(ends).transpose()?,
         })?;
         let Some(path) = &self.keys else {
             terminal::line(secret.as_str());
@@ -111,6 +114,15 @@ impl New {
         terminal::line(secret.as_str());
         Ok(Outcome::Done)
     }
+}
+
+/// The end of what lasts so long from now, to the second.
+fn ends(time: Duration) -> anyhow::Result<SystemTime> {
+    if time > LONGEST {
+        bail!("--expires-in is longer than a thousand years: leave it out");
+    }
+    let end = (SystemTime::now() + time).duration_since(UNIX_EPOCH)?;
+    Ok(UNIX_EPOCH + Duration::from_secs(end.as_secs()))
 }
 
 /// Adds a table to a file that is in order, or begins one.

@@ -9,9 +9,12 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::layer::{size, size_of};
-use super::{ConfigError, at_least_one, time};
+use super::{ConfigError, at_least_one};
 use crate::gate::Limits;
 use crate::gate::pace::Tempo;
+
+/// The longest that a peer may be waited for.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// What people say about it.
 #[derive(Clone, Debug, Default, PartialEq, Args, Serialize, Deserialize)]
@@ -71,10 +74,10 @@ impl ConnectionsLayer {
         let head = at_least_one("max-head", self.max_head.map(|size| size.as_u64()))?;
         Ok(Limits {
             per_address: at_least_one("max-per-address", self.max_per_address)?,
-            head_timeout,
+            head_timeout: patience("header-timeout", Some(head_timeout))?,
             head_bytes: usize::try_from(head).unwrap_or(usize::MAX),
-            write_timeout: time("write-timeout", self.write_timeout)?,
-            keep_alive: time("keep-alive", self.keep_alive)?,
+            write_timeout: patience("write-timeout", self.write_timeout)?,
+            keep_alive: patience("keep-alive", self.keep_alive)?,
             ..Limits::default()
         })
     }
@@ -90,7 +93,44 @@ impl ConnectionsLayer {
             // At least a byte: what stands still is over.
             part: speed.saturating_mul(window.as_secs()).max(1),
             window,
-            whole: Some(time("upload-timeout", self.upload_timeout)?),
+            whole: Some(patience("upload-timeout", self.upload_timeout)?),
         })
+    }
+}
+
+/// A time that a peer may be given: some, and not for ever.
+fn patience(name: &'static str, value: Option<Duration>) -> Result<Duration, ConfigError> {
+    match value {
+        Some(value) if !value.is_zero() && value <= LONGEST => Ok(value),
+        value => Err(ConfigError::Range {
+            name,
+            value: humantime::format_duration(value.unwrap_or_default()).to_string(),
+            remedy: "say a time with its unit, longer than nothing and at most 1day",
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_usual_is_what_the_parts_use_by_themselves() {
+        let usual = ConnectionsLayer::usual();
+        let limits = Limits::default();
+        assert_eq!(usual.limits(limits.head_timeout).unwrap(), limits);
+        assert_eq!(usual.upload().unwrap(), Tempo::default());
+    }
+
+    #[test]
+    fn nobody_is_given_nothing_or_for_ever() {
+        for time in [Duration::ZERO, Duration::MAX] {
+            let said = ConnectionsLayer {
+                upload_timeout: Some(time),
+                ..ConnectionsLayer::usual()
+            };
+            let error = said.upload().unwrap_err().to_string();
+            assert!(error.contains("upload-timeout"), "{error}");
+        }
     }
 }

@@ -28,7 +28,7 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// All places free; `arriving` counts those that are taken.
+    /// All places free; `arriving` counts the uploads that are on their way.
     #[must_use]
     pub fn new(limits: AdmissionLimits, arriving: Arc<AtomicUsize>) -> Self {
         Self {
@@ -47,8 +47,14 @@ impl Admission {
         Ok(Place {
             upload: Some(upload.map_err(|_| full("uploads"))?),
             bytes: None,
-            arriving: Some(Arriving::count(&self.arriving)),
+            arriving: None,
         })
+    }
+
+    /// All of an upload is there: from now on it is on its way to the Batcher. Not before, for a
+    /// client that sends slowly would have every other image wait for company.
+    pub fn complete(&self, place: &mut Place) {
+        place.arriving = Some(Arriving::count(&self.arriving));
     }
 
     /// Room for more bytes of an upload.
@@ -147,7 +153,9 @@ mod tests {
         let mut first = admission.enter().unwrap();
         let mut second = admission.enter().unwrap();
         assert_eq!(admission.enter().unwrap_err().code, ErrorCode::QueueFull);
-        assert_eq!(arriving.load(Ordering::Relaxed), 2);
+        assert_eq!(arriving.load(Ordering::Relaxed), 0);
+        admission.complete(&mut first);
+        assert_eq!(arriving.load(Ordering::Relaxed), 1);
         admission.add_bytes(&mut first, 4).unwrap();
         admission.add_bytes(&mut first, 3).unwrap();
         let refused = admission.add_bytes(&mut second, 4).unwrap_err();

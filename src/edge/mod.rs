@@ -126,12 +126,15 @@ impl Edge {
     /// way are taken back.
     pub(crate) fn submit(
         &self,
-        images: Vec<Result<Image, Refusal>>,
+        mut images: Vec<Result<Image, Refusal>>,
         ask: &Ask,
         patience: Patience,
     ) -> Result<Vec<Pending>, Refusal> {
         let several = images.len() > 1;
         let trace = TraceParent::of(ask.traceparent.as_deref());
+        for image in images.iter_mut().flatten() {
+            self.admission.complete(&mut image.place);
+        }
         let holds = ask.caller.hold(images.len())?;
         let mut pending = Vec::with_capacity(images.len());
         for (number, (image, hold)) in images.into_iter().zip(holds).enumerate() {

@@ -8,6 +8,7 @@ use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage as _, HttpRequest};
+use tokio::task::yield_now;
 
 use super::answer;
 use crate::access::caller::Caller;
@@ -61,6 +62,9 @@ pub(super) async fn guard(
     request.set_payload(payload);
     let watch = request.conn_data::<Watch>();
     let _working = watch.map(|watch| watch.begin(has_body));
+    // One request, then another connection's turn: whoever sends a thousand at once would have the
+    // thread for all of them.
+    yield_now().await;
     match enter(&request) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

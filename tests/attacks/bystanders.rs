@@ -18,19 +18,28 @@ use crate::{GUARD, say};
 /// Clients at once.
 const CLIENTS: u8 = 4;
 /// Requests of each, at least.
-const LEAST: usize = 250;
+const LEAST: usize = 100;
 /// Where they come from; attackers come from elsewhere.
 const HOME: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// A connection from an address of this machine.
 pub(crate) fn connect_from(from: Ipv4Addr, to: SocketAddr) -> TcpStream {
+    connect(to, |socket| socket.bind((from, 0).into()).unwrap())
+}
+
+/// A connection on which little is on its way to here.
+pub(crate) fn connect_narrow(to: SocketAddr) -> TcpStream {
+    connect(to, |socket| socket.set_recv_buffer_size(4096).unwrap())
+}
+
+fn connect(to: SocketAddr, prepare: impl FnOnce(&TcpSocket)) -> TcpStream {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
     let stream = runtime.block_on(async {
         let socket = TcpSocket::new_v4().unwrap();
-        socket.bind((from, 0).into()).unwrap();
+        prepare(&socket);
         socket.connect(to).await.unwrap().into_std().unwrap()
     });
     stream.set_nonblocking(false).unwrap();

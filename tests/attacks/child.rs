@@ -7,11 +7,13 @@ use std::env;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use beagle::access::Access;
 use beagle::app::{App, Engines, Settings};
 use beagle::batch::policy::BatchLimits;
+use beagle::classify::model::Model;
 use beagle::config::layer::Role;
 use beagle::decode::Limits as ImageLimits;
 use beagle::edge::admission::AdmissionLimits;
@@ -39,6 +41,20 @@ pub(crate) const PER_ADDRESS: usize = 1024;
 /// Connections in all.
 pub(crate) const CONNECTIONS: usize = 4096;
 
+/// How long the model takes over a batch: about as long as ResNet50 in int8 over two images, so that
+/// the others wait about as long as they would for a real one.
+const MODEL: Duration = Duration::from_millis(20);
+
+/// The fake model, which takes its time.
+struct Unhurried(Fake);
+
+impl Model for Unhurried {
+    fn probabilities(&mut self, lane: usize, pixels: Vec<u8>) -> Result<Vec<f32>, String> {
+        thread::park_timeout(MODEL);
+        self.0.probabilities(lane, pixels)
+    }
+}
+
 /// The server process; as a test of its own it has nothing to do.
 #[test]
 fn entry() {
@@ -51,9 +67,13 @@ fn entry() {
     actix::System::new().block_on(async {
         let stage = Arc::new(Stage::default());
         let engines = Engines {
-            store: Arc::new(MemoryStore::new(StoreLimits::default())),
+            store: Arc::new(MemoryStore::new(StoreLimits {
+                // What the others were told is not what an attack costs.
+                max_results: 1000,
+                ..StoreLimits::default()
+            })),
             catalog: fake::catalog(),
-            models: vec![Box::new(Fake(stage))],
+            models: vec![Box::new(Unhurried(Fake(stage)))],
             observer: Arc::new(Nobody),
             traces: Traces::default(),
         };

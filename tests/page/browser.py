@@ -215,7 +215,7 @@ def broken_and_too_large(browser, program, _):
     said = {name: visit.card(name).locator(".state").inner_text() for name in
             ("cut.png", "notes.txt", "empty.png", "large.jpg", "huge.jpg")}
     for name, words in {
-        "cut.png": "PNG", "notes.txt": "format", "empty.png": "no bytes|empty", "large.jpg": "bytes", "huge.jpg": "bytes",
+        "cut.png": "PNG", "notes.txt": "is text", "empty.png": "no bytes|empty", "large.jpg": "bytes", "huge.jpg": "bytes",
     }.items():
         assert re.search(words, said[name]), said
         # Sending it again would change nothing.
