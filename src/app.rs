@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use actix::{Addr, AsyncContext as _, SyncArbiter};
 use actix_web::HttpServer;
 use actix_web::web::Data;
+use futures_util::future::{OptionFuture, join};
 use tokio::sync::{Notify, oneshot};
 
 use crate::batch::actor::{Batcher, Parts as BatcherParts, Slot};
@@ -24,6 +25,7 @@ use crate::decode::Limits;
 use crate::decode::actor::Decoder;
 use crate::edge::admission::{Admission, AdmissionLimits};
 use crate::edge::{BodyLimits, Edge, Times};
+use crate::grpc;
 use crate::health::Health;
 use crate::http::signs::Signs;
 use crate::http::{self, Face};
@@ -88,10 +90,26 @@ pub struct Engines {
     pub observer: Arc<dyn Observer>,
 }
 
+/// Where a server listens.
+#[derive(Debug)]
+pub struct Doors {
+    /// For HTTP.
+    pub http: TcpListener,
+    /// For gRPC, if it is spoken. A worker, which takes no images, leaves it closed.
+    pub grpc: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Doors {
+    fn from(http: TcpListener) -> Self {
+        Self { http, grpc: None }
+    }
+}
+
 /// A server that listens.
 pub struct App {
     address: SocketAddr,
     server: actix_web::dev::Server,
+    grpc: Option<grpc::server::Running>,
     batcher: Addr<Batcher>,
     store: Arc<dyn JobStore>,
     health: Arc<Health>,
@@ -103,8 +121,16 @@ impl App {
     /// Starts every stage and listens. To be called inside an actix system.
     ///
     /// # Errors
-    /// When the listener cannot be used.
-    pub fn start(listener: TcpListener, settings: Settings, engines: Engines) -> io::Result<Self> {
+    /// When a listener cannot be used.
+    pub fn start(
+        doors: impl Into<Doors>,
+        settings: Settings,
+        engines: Engines,
+    ) -> io::Result<Self> {
+        let Doors {
+            http: listener,
+            grpc: grpc_listener,
+        } = doors.into();
         let Engines {
             store,
             catalog,
@@ -166,6 +192,7 @@ impl App {
             health: health.clone(),
             observer: observer.clone(),
         }));
+        let mut grpc = None;
         let face = match settings.role {
             Role::Worker => Face::Worker,
             Role::All | Role::Web => {
@@ -174,7 +201,7 @@ impl App {
                 let decoder = SyncArbiter::start(settings.decoders, move || {
                     Decoder::new(image, next.clone(), observer.clone())
                 });
-                Face::Edge(Data::new(Edge {
+                let edge = Arc::new(Edge {
                     uploads: decoder.recipient(),
                     abandoned: responder.recipient(),
                     store: store.clone(),
@@ -186,7 +213,15 @@ impl App {
                     rate,
                     depth,
                     observer: counts,
-                }))
+                });
+                let bounds = grpc::server::Bounds {
+                    threads: settings.http_threads,
+                    connections: settings.connections,
+                    streams: settings.admission.uploads,
+                };
+                let start = |listener| grpc::server::Running::start(listener, edge.clone(), bounds);
+                grpc = grpc_listener.map(start).transpose()?;
+                Face::Edge(Data::from(edge))
             }
         };
         let server = HttpServer::new(move || http::app(face.clone(), signs.clone()))
@@ -195,7 +230,7 @@ impl App {
             .client_request_timeout(settings.header_timeout)
             // A client that closes its side has gone: its work is dropped, not done for nobody.
             .h1_allow_half_closed(false)
-            .shutdown_timeout((settings.grace - settings.grace / LAST_PART).as_secs())
+            .shutdown_timeout(for_callers(settings.grace).as_secs())
             .disable_signals()
             .listen(listener)?
             .run();
@@ -203,6 +238,7 @@ impl App {
         Ok(Self {
             address,
             server,
+            grpc,
             batcher,
             store,
             health,
@@ -217,16 +253,23 @@ impl App {
         self.address
     }
 
+    /// Where it speaks gRPC.
+    #[must_use]
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref().map(grpc::server::Running::addr)
+    }
+
     /// Serves until `stop` is ready, then ends in order, within the grace: not ready; still open
     /// for the drain delay; no new connections, and those there are get their answers; the rest
     /// handed back to the store; the store closed. A model that hangs ends it, too, and then
     /// nobody's answer is waited for: the jobs are back in the store.
     ///
     /// # Errors
-    /// When the web server fails by itself.
+    /// When the web server or that of gRPC fails by itself.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<Ended> {
         let Self {
             server,
+            mut grpc,
             batcher,
             store,
             health,
@@ -241,11 +284,18 @@ impl App {
             ended = &mut server => return ended.map_err(io::Error::other)?.map(|()| Ended::InOrder),
             () = stop => false,
             () = wedged.notified() => true,
+            error = ended_by_itself(&mut grpc) => return Err(error),
         };
         health.begin_drain();
         tokio::time::sleep(settings.drain_delay).await;
         let end = async {
-            handle.stop(!hangs).await;
+            let patience = if hangs {
+                Duration::ZERO
+            } else {
+                for_callers(settings.grace)
+            };
+            let grpc = grpc.map(|grpc| grpc.stop(patience));
+            join(handle.stop(!hangs), OptionFuture::from(grpc)).await;
             let (done, drained) = oneshot::channel();
             if !hangs && batcher.try_send(Drain { done }).is_ok() {
                 // An ended Batcher holds nothing.
@@ -263,6 +313,19 @@ impl App {
         } else {
             Ended::OutOfTime
         })
+    }
+}
+
+/// What callers have of the grace.
+fn for_callers(grace: Duration) -> Duration {
+    grace - grace / LAST_PART
+}
+
+/// Ready when the gRPC server ends unasked; never if there is none.
+async fn ended_by_itself(grpc: &mut Option<grpc::server::Running>) -> io::Error {
+    match grpc {
+        Some(grpc) => grpc.ended().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -11,7 +11,7 @@ const MOST_LINES: usize = 400;
 const MOST_BYTES: u64 = 1024 * 1024;
 
 /// A crate and the only places that may name it.
-const DOORS: [(&str, &[&str]); 11] = [
+const DOORS: [(&str, &[&str]); 14] = [
     (
         "image",
         &["src/decode/", "benches/decode.rs", "tests/decode"],
@@ -49,10 +49,13 @@ const DOORS: [(&str, &[&str]); 11] = [
         &["src/http/", "src/app.rs", "src/admin/socket.rs"],
     ),
     ("actix_multipart", &["src/http/upload.rs"]),
+    ("tonic", &["src/grpc/", "tests/oip/"]),
+    ("prost", &["src/grpc/"]),
+    ("base64", &["src/http/oip/json.rs", "tests/oip/"]),
 ];
 
 /// The beginning of a path and words that no file below it may hold: what it must not know.
-const MUST_NOT_KNOW: [(&str, &[&str]); 16] = [
+const MUST_NOT_KNOW: [(&str, &[&str]); 18] = [
     ("model_import/src/", &["actix", "redis::", "beagle::"]),
     ("model_import/src/fetch/", &["burn::", "onnx"]),
     (
@@ -75,6 +78,14 @@ const MUST_NOT_KNOW: [(&str, &[&str]); 16] = [
     ("src/store/", &["actix", "ticket", "http::", "classify::"]),
     ("src/edge/", &["actix_web", "http::", "decode::", "batch::"]),
     ("src/http/", &["redis", "sqlite", "burn", "cli::"]),
+    (
+        "src/oip/",
+        &["actix", "http::", "tonic", "grpc::", "serde", "decode::"],
+    ),
+    (
+        "src/grpc/",
+        &["actix", "crate::http", "redis", "decode::", "batch::"],
+    ),
     ("src/metrics/", &["actix", "http::", "redis", "batch::"]),
     ("src/message.rs", &["fn "]),
     ("src/error.rs", &["http::", "StatusCode"]),

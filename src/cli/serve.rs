@@ -12,7 +12,7 @@ use model_import::quantize::Decision;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Outcome, logging, model, opening, terminal};
-use crate::app::{App, Ended, Engines};
+use crate::app::{App, Doors, Ended, Engines};
 use crate::classify::model::Model;
 use crate::classify::networks::Plan;
 use crate::config::Config;
@@ -63,6 +63,14 @@ impl Serve {
         // Errors that a person can mend come before anything that takes long.
         let listener = TcpListener::bind(config.bind)
             .with_context(|| format!("cannot listen on {}: say another --bind", config.bind))?;
+        let grpc = config.grpc.map(|address| {
+            TcpListener::bind(address)
+                .with_context(|| format!("cannot listen on {address}: say another --grpc-bind"))
+        });
+        let doors = Doors {
+            http: listener,
+            grpc: grpc.transpose()?,
+        };
         let plan = Plan::new(&config.profiles)?;
         let catalog = plan.catalog.clone();
         let names: Vec<&str> = catalog.iter().map(|served| &served.name[..]).collect();
@@ -82,11 +90,14 @@ impl Serve {
                 observer: Arc::new(Nobody),
             };
             let door = opening::door(&config, &engines.store)?;
-            let app = App::start(listener, config.settings.clone(), engines)?;
+            let app = App::start(doors, config.settings.clone(), engines)?;
             let page = match config.settings.role {
                 Role::All | Role::Web => "predict",
                 Role::Worker => "readyz",
             };
+            if let Some(address) = app.grpc_addr() {
+                terminal::note(&format!("grpc     {address}"));
+            }
             terminal::note(&format!("ready    http://{}/{page}", app.addr()));
             let ended = app.run_until(stop_signal()?).await?;
             drop(door);

@@ -162,19 +162,25 @@ pub(super) fn many(replies: &[Reply]) -> HttpResponse {
 
 /// A refusal, of a job if there is one.
 pub(super) fn refused(refusal: &Refusal, job: Option<JobId>) -> HttpResponse {
-    let mut response = HttpResponse::build(status(refusal.code));
-    add_retry_after(&mut response, refusal.retry_after);
+    let mut response = refusing(status(refusal.code), refusal);
     if let Some(job) = job {
         response.insert_header((JOB_ID, job.to_string()));
     }
-    response
-        .extensions_mut()
-        .insert(Refused(vec![refusal.code]));
     response.json(Failure {
         success: false,
         error: error(refusal),
         job,
     })
+}
+
+/// A refusal whose body is still to be said.
+pub(super) fn refusing(status: StatusCode, refusal: &Refusal) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
+    add_retry_after(&mut response, refusal.retry_after);
+    response
+        .extensions_mut()
+        .insert(Refused(vec![refusal.code]));
+    response
 }
 
 /// What is known of a job.

@@ -9,7 +9,7 @@ use actix_web::web;
 use serde::Deserialize;
 
 use crate::classify::catalog::Catalog;
-use crate::edge::{Patience, Times};
+use crate::edge::{LABELS, MOST_LABELS, Patience, Times, check_key};
 use crate::error::{ErrorCode, Refusal};
 use crate::message::Ask;
 use crate::store::{Priority, UnixMillis};
@@ -20,8 +20,6 @@ const REQUEST_TIMEOUT: &str = "X-Request-Timeout";
 const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// RFC 7240: `respond-async` and `wait=<seconds>`.
 const PREFER: &str = "Prefer";
-/// Longest idempotency key, in bytes.
-const LONGEST_KEY: usize = 200;
 
 /// The query of `/predict`.
 #[derive(Debug, Default, Deserialize)]
@@ -34,11 +32,6 @@ pub(super) struct Query {
     #[serde(default)]
     keep: bool,
 }
-
-/// Labels in an answer when nothing is said: the article's five.
-const TOP: u16 = 5;
-/// Most labels in an answer.
-const MOST: u16 = 1000;
 
 /// Reads a request's query and headers.
 ///
@@ -55,9 +48,11 @@ pub(super) fn read(
             "the query is wrong ({error}): top, profile, priority and keep are known"
         ))
     })?;
-    let top = query.top.unwrap_or(TOP);
-    if !(1..=MOST).contains(&top) {
-        return Err(bad(format!("top is {top}: say a number from 1 to {MOST}")));
+    let top = query.top.unwrap_or(LABELS);
+    if !(1..=MOST_LABELS).contains(&top) {
+        return Err(bad(format!(
+            "top is {top}: say a number from 1 to {MOST_LABELS}"
+        )));
     }
     let profile = match &query.profile {
         None => catalog.default_profile(),
@@ -130,16 +125,11 @@ fn prefer(headers: &HeaderMap) -> Result<(bool, Option<Duration>), Refusal> {
     Ok((respond_async, wait))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(key) = text(headers, IDEMPOTENCY_KEY)? else {
         return Ok(None);
     };
-    if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic())
-    {
-        return Err(bad(format!(
-            "{IDEMPOTENCY_KEY} must be 1 to {LONGEST_KEY} visible ASCII characters without spaces"
-        )));
-    }
+    check_key(key)?;
     Ok(Some(key.to_owned()))
 }
 

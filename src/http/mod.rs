@@ -7,6 +7,7 @@ mod answer;
 mod health;
 mod jobs;
 mod metrics;
+mod oip;
 mod predict;
 mod request_id;
 pub mod signs;
@@ -73,6 +74,7 @@ fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
                 .delete(jobs::delete)
                 .default_service(web::to(|| refuse_method("GET or DELETE"))),
         )
+        .service(oip::pages())
         .default_service(web::to(not_found));
 }
 
@@ -82,7 +84,7 @@ async fn refuse_method(allowed: &'static str) -> HttpResponse {
 }
 
 async fn not_found() -> HttpResponse {
-    let message = "there is no such page: POST /predict, GET /jobs/{id}, GET /readyz";
+    let message = "there is no such page: POST /predict, GET /jobs/{id}, GET /readyz, GET /v2";
     answer::refused(&Refusal::new(ErrorCode::NotFound, message), None)
 }
 
