@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::Status;
 use tonic::body::Body;
@@ -49,16 +50,48 @@ impl Held {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(pub(super) Instant);
 
+/// How many requests are being answered.
+#[derive(Clone, Debug)]
+pub(super) struct Busy(Arc<watch::Sender<usize>>);
+
+impl Busy {
+    /// None are.
+    pub(super) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(0)))
+    }
+
+    /// Ready when none are.
+    pub(super) async fn over(&self) {
+        // It cannot be closed: this end is held here.
+        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    fn enter(&self) -> Entered {
+        self.0.send_modify(|count| *count += 1);
+        Entered(self.0.clone())
+    }
+}
+
+/// One request that is being answered.
+struct Entered(Arc<watch::Sender<usize>>);
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
 /// Admits requests to a service.
 #[derive(Clone)]
 pub(super) struct Admit<S> {
     inner: S,
     edge: Arc<Edge>,
+    busy: Busy,
 }
 
 impl<S> Admit<S> {
-    pub(super) const fn new(inner: S, edge: Arc<Edge>) -> Self {
-        Self { inner, edge }
+    pub(super) const fn new(inner: S, edge: Arc<Edge>, busy: Busy) -> Self {
+        Self { inner, edge, busy }
     }
 }
 
@@ -89,7 +122,9 @@ where
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(Deadline(deadline));
         }
+        let entered = self.busy.enter();
         let answer = async move {
+            let _entered = entered;
             match admitted(request, &edge).await {
                 Ok(request) => inner.call(request).await,
                 Err(refusal) => {
@@ -117,6 +152,10 @@ where
 
 /// Reads a request whole.
 async fn admitted(request: Request<Body>, edge: &Edge) -> Result<Request<Body>, Refusal> {
+    if is_packed(request.headers()) {
+        // The library refuses it by its head alone.
+        return Ok(request);
+    }
     let (mut head, body) = request.into_parts();
     let wait = edge.times.request_timeout;
     let read = async {
@@ -138,6 +177,12 @@ async fn admitted(request: Request<Body>, edge: &Edge) -> Result<Request<Body>, 
         Err(Refusal::new(ErrorCode::UploadTooSlow, message))
     })?;
     Ok(Request::from_parts(head, Body::new(AxumBody::from(bytes))))
+}
+
+/// Whether the messages are compressed.
+fn is_packed(headers: &HeaderMap) -> bool {
+    let encoding = headers.get("grpc-encoding");
+    encoding.is_some_and(|encoding| encoding != "identity")
 }
 
 /// Reads a body to its end; one that says that it is too long is refused at once.

@@ -13,10 +13,11 @@ use futures_util::{FutureExt as _, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
-use super::admit::Admit;
+use super::admit::{Admit, Busy};
 use super::listen;
 use super::proto::grpc_inference_service_server::GrpcInferenceServiceServer;
 use super::service::Inference;
@@ -26,6 +27,9 @@ use crate::edge::Edge;
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
 const SIGN: Duration = Duration::from_secs(10);
+/// How long a last answer may take to be sent, and a client that is not asking anything to close its
+/// connection.
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// Bytes of a request's headers.
 const HEADERS: u32 = 16 << 10;
 
@@ -110,10 +114,16 @@ async fn run(
     // Whoever drops the other end stops it at once.
     let stopped = stopped.map(Result::unwrap_or_default).shared();
     let patience = stopped.clone();
-    let out_of_time = async move { tokio::time::sleep(patience.await).await };
+    let busy = Busy::new();
+    let all_answered = busy.clone();
+    let over = async move {
+        // In its time, or when nobody waits for an answer any more.
+        let _ = timeout(patience.await, all_answered.over()).await;
+        sleep(LAST_WORD).await;
+    };
     tokio::select! {
-        served = serve(connections, edge, bounds, stopped.map(drop)) => served,
-        () = out_of_time => Ok(()),
+        served = serve(connections, edge, bounds, busy, stopped.map(drop)) => served,
+        () = over => Ok(()),
     }
 }
 
@@ -125,6 +135,7 @@ pub(super) async fn serve<T>(
     connections: impl Stream<Item = io::Result<T>>,
     edge: Arc<Edge>,
     bounds: Bounds,
+    busy: Busy,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
@@ -137,7 +148,7 @@ where
         .http2_keepalive_interval(Some(SILENCE))
         .http2_keepalive_timeout(Some(SIGN))
         .http2_max_header_list_size(HEADERS)
-        .add_service(Admit::new(service, edge))
+        .add_service(Admit::new(service, edge, busy))
         .serve_with_incoming_shutdown(connections, stop)
         .await
         .map_err(io::Error::other)

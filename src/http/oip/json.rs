@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
@@ -101,7 +101,10 @@ impl RequestInput {
             (Some(size), None) => Content::Raw(binary.split_to(size)),
             (None, Some(data)) => data.content(),
             (None, None) => Content::None("no data"),
-            (Some(_), Some(_)) => Content::None("data and binary data"),
+            (Some(size), Some(_)) => {
+                binary.advance(size);
+                Content::None("data and binary data")
+            }
         };
         Ok(Input {
             name: self.name,
