@@ -14,7 +14,6 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::{HeaderMap, Request, Response};
 use tonic::codegen::{Body as _, BoxFuture, Service};
@@ -60,10 +59,18 @@ impl Busy {
         Self(Arc::new(watch::Sender::new(0)))
     }
 
-    /// Ready when none are.
-    pub(super) async fn over(&self) {
-        // It cannot be closed: this end is held here.
-        let _ = self.0.subscribe().wait_for(|count| *count == 0).await;
+    /// Ready when none have been for so long.
+    pub(super) async fn quiet(&self, long: Duration) {
+        let mut count = self.0.subscribe();
+        // It cannot be closed, for one end is held here.
+        while count.wait_for(|count| *count == 0).await.is_ok() {
+            if timeout(long, count.wait_for(|count| *count > 0))
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
     }
 
     fn enter(&self) -> Entered {
@@ -122,7 +129,7 @@ where
         if let Some(deadline) = deadline {
             request.extensions_mut().insert(Deadline(deadline));
         }
-        let entered = self.busy.enter();
+        let (entered, counting) = (self.busy.enter(), edge.clone());
         let answer = async move {
             let _entered = entered;
             match admitted(request, &edge).await {
@@ -140,11 +147,11 @@ where
             // Dropped, it takes back what it asked for.
             let answer = timeout_at(deadline, answer).await;
             answer.unwrap_or_else(|_| {
-                let message = format!(
-                    "no answer within the {:?} that the caller gave",
-                    patience.unwrap_or_default()
-                );
-                Ok(Status::deadline_exceeded(message).into_http())
+                let patience = patience.unwrap_or_default();
+                let message = format!("no answer within the {patience:?} that the caller gave");
+                let refusal = Refusal::new(ErrorCode::TimedOut, message);
+                counting.observer.saw(Fact::Refused(refusal.code));
+                Ok(status::of(&refusal).into_http())
             })
         })
     }

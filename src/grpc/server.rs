@@ -13,7 +13,7 @@ use futures_util::{FutureExt as _, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
@@ -115,11 +115,10 @@ async fn run(
     let stopped = stopped.map(Result::unwrap_or_default).shared();
     let patience = stopped.clone();
     let busy = Busy::new();
-    let all_answered = busy.clone();
+    let answering = busy.clone();
     let over = async move {
-        // In its time, or when nobody waits for an answer any more.
-        let _ = timeout(patience.await, all_answered.over()).await;
-        sleep(LAST_WORD).await;
+        // When nobody waits for an answer any more, or the time is over.
+        let _ = timeout(patience.await, answering.quiet(LAST_WORD)).await;
     };
     tokio::select! {
         served = serve(connections, edge, bounds, busy, stopped.map(drop)) => served,

@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Instant;
 
 use beagle::app::Ended;
 use beagle::grpc::proto::infer_parameter::ParameterChoice;
@@ -16,6 +17,9 @@ use tonic::{Code, Request};
 use crate::fake::Act;
 use crate::grpc::{assert_refused, images, infer, parameter, raw};
 use crate::server::{Server, pixels};
+
+/// How a client of HTTP/2 begins: the preface, and settings that say nothing.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_refuses_requests_that_make_no_sense() {
@@ -280,6 +284,21 @@ async fn grpc_requests_that_are_open_are_answered_before_the_end() {
     );
 }
 
+#[test]
+fn a_grpc_client_that_asks_nothing_does_not_hold_up_the_end() {
+    let server = Server::start();
+    let mut idle = TcpStream::connect(server.grpc_addr()).unwrap();
+    idle.write_all(HELLO).unwrap();
+    let mut settings = [0; 9];
+    idle.set_read_timeout(Some(crate::GUARD)).unwrap();
+    idle.read_exact(&mut settings).unwrap();
+    let began = Instant::now();
+    assert_eq!(server.stop(), Ended::InOrder);
+    let took = began.elapsed();
+    // It has three quarters of the grace while it waits for an answer.
+    assert!(took < crate::GUARD / 2, "{took:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_connections_are_bounded() {
     let server = Server::with(|settings| settings.connections = 1);
@@ -287,9 +306,7 @@ async fn grpc_connections_are_bounded() {
     let live = ServerLiveRequest {};
     assert!(first.server_live(live).await.unwrap().into_inner().live);
     let mut second = TcpStream::connect(server.grpc_addr()).unwrap();
-    second
-        .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0")
-        .unwrap();
+    second.write_all(HELLO).unwrap();
     // As long as the first is there the second is not spoken to.
     second.set_nonblocking(true).unwrap();
     for class in 0..50 {

@@ -40,8 +40,10 @@ fn check(requests: &[(Value, &str)]) {
 #[test]
 fn what_is_no_request_is_refused() {
     let server = Server::start();
+    let deep = [&b"{\"inputs\": [{\"data\": "[..], &b"[".repeat(1000)].concat();
     for (body, says) in [
-        (&b""[..], "cannot be read"),
+        (&deep[..], "recursion limit"),
+        (b"", "cannot be read"),
         (b"[]", "cannot be read"),
         (b"{\"inputs\": [", "cannot be read"),
         (b"{}", "inputs"),
