@@ -173,7 +173,8 @@ async fn admitted(request: Request<Body>, edge: &Edge) -> Result<Request<Body>, 
         let mut place = edge.admission.enter()?;
         let pay = |bytes| edge.admission.add_bytes(&mut place, bytes);
         let bytes = whole(body, edge.body.bytes, pay).await?;
-        scan::check(bytes.get(HEAD..).unwrap_or_default(), edge.body.images)?;
+        let grown = scan::check(bytes.get(HEAD..).unwrap_or_default(), edge.body.images)?;
+        edge.admission.add_bytes(&mut place, grown)?;
         head.extensions
             .insert(Held(Arc::new(Mutex::new(Some(place)))));
         Ok(bytes)

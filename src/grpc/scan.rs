@@ -21,9 +21,9 @@ enum Kind {
     Output,
     Contents,
     Parameter,
-    /// A text, an image, or a parameter's value.
+    /// A text, an image, a parameter's value, or floats, which take what they take on the wire.
     Leaf,
-    /// Numbers that an input may be made of.
+    /// Whole numbers that an input may be made of, packed.
     Numbers,
     /// Other numbers, packed.
     OtherNumbers,
@@ -38,7 +38,7 @@ impl Kind {
             (Self::Request | Self::Input, 4) | (Self::Output, 2) => Self::Parameter,
             (Self::Input, 3) | (Self::Contents, 1 | 2 | 3 | 5 | 7) => Self::OtherNumbers,
             (Self::Input, 5) => Self::Contents,
-            (Self::Contents, 4 | 6) => Self::Numbers,
+            (Self::Contents, 4) => Self::Numbers,
             _ => Self::Leaf,
         }
     }
@@ -51,20 +51,35 @@ impl Kind {
     }
 }
 
-/// Checks a request's bytes.
+/// What is found in a request's bytes.
+struct Found {
+    /// Fields that there may still be.
+    left: usize,
+    /// See [`check`].
+    grown: usize,
+}
+
+/// Checks a request's bytes; gives how many more they may be in memory, where a number of one byte
+/// takes four.
 ///
 /// # Errors
 /// [`OipError::Unreadable`] if it has too many fields or is cut off.
-pub(super) fn check(message: &[u8], images: usize) -> Result<(), OipError> {
-    let mut left = MOST_FIELDS.saturating_add(images);
-    walk(message, Kind::Request, &mut left)
-        .map_err(|reason| OipError::Unreadable(reason.to_owned()))
+pub(super) fn check(message: &[u8], images: usize) -> Result<usize, OipError> {
+    let mut found = Found {
+        left: MOST_FIELDS.saturating_add(images),
+        grown: 0,
+    };
+    match walk(message, Kind::Request, &mut found) {
+        Ok(()) => Ok(found.grown),
+        Err(reason) => Err(OipError::Unreadable(reason.to_owned())),
+    }
 }
 
-fn walk(mut message: &[u8], kind: Kind, left: &mut usize) -> Result<(), &'static str> {
+fn walk(mut message: &[u8], kind: Kind, found: &mut Found) -> Result<(), &'static str> {
     const CUT: &str = "the message is damaged or cut off";
     while !message.is_empty() {
-        *left = left
+        found.left = found
+            .left
             .checked_sub(1)
             .ok_or("the message has too many fields")?;
         let tag = varint(&mut message).ok_or(CUT)?;
@@ -78,7 +93,10 @@ fn walk(mut message: &[u8], kind: Kind, left: &mut usize) -> Result<(), &'static
                 let inner = message.get(..length).ok_or(CUT)?;
                 let below = kind.below(tag >> 3);
                 if below.is_message() {
-                    walk(inner, below, left)?;
+                    walk(inner, below, found)?;
+                }
+                if matches!(below, Kind::Numbers) {
+                    found.grown += length * (size_of::<u32>() - 1);
                 }
                 if matches!(below, Kind::OtherNumbers) && length > LONGEST_LIST {
                     return Err("a shape, or a list of numbers that no input takes, is too long");
@@ -115,7 +133,7 @@ mod tests {
 
     fn says(request: &ModelInferRequest, images: usize) -> String {
         match check(&request.encode_to_vec(), images) {
-            Ok(()) => String::new(),
+            Ok(_) => String::new(),
             Err(error) => error.to_string(),
         }
     }
@@ -140,6 +158,9 @@ mod tests {
             ..ModelInferRequest::default()
         };
         assert_eq!(says(&request, 2000), "");
+        // 255 is two bytes.
+        let grown = check(&request.encode_to_vec(), 2000);
+        assert_eq!(grown, Ok(600_000));
         assert!(says(&request, 64).contains("too many fields"));
     }
 

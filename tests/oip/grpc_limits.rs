@@ -224,6 +224,15 @@ async fn grpc_requests_for_which_there_is_no_room_are_told_when_to_come_again() 
     assert!(metadata.contains_key("grpc-retry-pushback-ms"));
     assert_refused(told, Code::ResourceExhausted, "bytes of uploads");
     infer(&server, images(&rows[..1])).await.unwrap();
+    // Numbers of a byte each take four when they are unpacked.
+    let mut numbers = raw("pixels", "UINT8", &[8, 2, 2, 3], Vec::new());
+    numbers.raw_input_contents.clear();
+    numbers.inputs[0].contents = Some(InferTensorContents {
+        uint_contents: vec![1; 96],
+        ..InferTensorContents::default()
+    });
+    let told = infer(&server, numbers).await;
+    assert_refused(told, Code::ResourceExhausted, "bytes of uploads");
 
     let limits = StoreLimits {
         max_jobs: 1,
