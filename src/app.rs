@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Addr, AsyncContext as _, SyncArbiter};
 use actix_web::web::Data;
+use futures_util::future::{OptionFuture, join};
 use tokio::sync::{Notify, oneshot};
 
 use crate::batch::actor::{Batcher, Parts as BatcherParts, Slot};
@@ -26,6 +27,7 @@ use crate::edge::door::Door;
 use crate::edge::shares::Shares;
 use crate::edge::{BodyLimits, Edge, Times};
 use crate::gate::Gate;
+use crate::grpc;
 use crate::health::Health;
 use crate::http::listen::{self, Running};
 use crate::http::signs::Signs;
@@ -98,10 +100,26 @@ pub struct Engines {
     pub traces: Traces,
 }
 
+/// Where a server listens.
+#[derive(Debug)]
+pub struct Doors {
+    /// For HTTP.
+    pub http: TcpListener,
+    /// For gRPC, if it is spoken. A worker, which takes no images, leaves it closed.
+    pub grpc: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Doors {
+    fn from(http: TcpListener) -> Self {
+        Self { http, grpc: None }
+    }
+}
+
 /// A server that listens.
 pub struct App {
     address: SocketAddr,
     server: actix_server::Server,
+    grpc: Option<grpc::server::Running>,
     batcher: Addr<Batcher>,
     store: Arc<dyn JobStore>,
     health: Arc<Health>,
@@ -114,8 +132,16 @@ impl App {
     /// Starts every stage and listens. To be called inside an actix system.
     ///
     /// # Errors
-    /// When the listener cannot be used.
-    pub fn start(listener: TcpListener, settings: Settings, engines: Engines) -> io::Result<Self> {
+    /// When a listener cannot be used.
+    pub fn start(
+        doors: impl Into<Doors>,
+        settings: Settings,
+        engines: Engines,
+    ) -> io::Result<Self> {
+        let Doors {
+            http: listener,
+            grpc: grpc_listener,
+        } = doors.into();
         let Engines {
             store,
             catalog,
@@ -186,6 +212,7 @@ impl App {
             observer: observer.clone(),
         }));
         let counts = observer.clone();
+        let mut grpc = None;
         let face = match settings.role {
             Role::Worker => Face::Worker,
             Role::All | Role::Web => {
@@ -194,7 +221,7 @@ impl App {
                 let decoder = SyncArbiter::start(settings.decoders, move || {
                     Decoder::new(image, next.clone(), observer.clone())
                 });
-                Face::Edge(Data::new(Edge {
+                let edge = Arc::new(Edge {
                     uploads: decoder.recipient(),
                     abandoned: responder.recipient(),
                     store: store.clone(),
@@ -208,7 +235,17 @@ impl App {
                     depth,
                     observer: observes,
                     watch: watch.clone(),
-                }))
+                });
+                let bounds = grpc::server::Bounds {
+                    threads: settings.http_threads,
+                    connections: settings.connections,
+                    streams: settings.admission.uploads,
+                };
+                let door = &settings.door;
+                let start =
+                    |listener| grpc::server::Running::start(listener, edge.clone(), door, bounds);
+                grpc = grpc_listener.map(start).transpose()?;
+                Face::Edge(Data::from(edge))
             }
         };
         let door = settings.door.clone();
@@ -216,7 +253,7 @@ impl App {
         let running = Running {
             threads: settings.http_threads,
             connections: settings.connections,
-            grace: settings.grace - settings.grace / LAST_PART,
+            grace: for_callers(settings.grace),
         };
         let door = Data::new(door);
         let server = listen::serve(listener, gate, running, counts, move || {
@@ -226,6 +263,7 @@ impl App {
         Ok(Self {
             address,
             server,
+            grpc,
             batcher,
             store,
             health,
@@ -241,16 +279,23 @@ impl App {
         self.address
     }
 
+    /// Where it speaks gRPC.
+    #[must_use]
+    pub fn grpc_addr(&self) -> Option<SocketAddr> {
+        self.grpc.as_ref().map(grpc::server::Running::addr)
+    }
+
     /// Serves until `stop` is ready, then ends in order, within the grace: not ready; still open
     /// for the drain delay; no new connections, and those there are get their answers; the rest
     /// handed back to the store; the store closed. A model that hangs ends it, too, and then
     /// nobody's answer is waited for: the jobs are back in the store.
     ///
     /// # Errors
-    /// When the web server fails by itself.
+    /// When the web server or that of gRPC fails by itself.
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> io::Result<Ended> {
         let Self {
             server,
+            mut grpc,
             batcher,
             store,
             health,
@@ -266,13 +311,20 @@ impl App {
             ended = &mut server => return ended.map_err(io::Error::other)?.map(|()| Ended::InOrder),
             () = stop => false,
             () = wedged.notified() => true,
+            error = ended_by_itself(&mut grpc) => return Err(error),
         };
         health.begin_drain();
         tokio::time::sleep(settings.drain_delay).await;
         // Who watches would hold its connection open to the end of the job.
         watch.close();
         let end = async {
-            handle.stop(!hangs).await;
+            let patience = if hangs {
+                Duration::ZERO
+            } else {
+                for_callers(settings.grace)
+            };
+            let grpc = grpc.map(|grpc| grpc.stop(patience));
+            join(handle.stop(!hangs), OptionFuture::from(grpc)).await;
             let (done, drained) = oneshot::channel();
             if !hangs && batcher.try_send(Drain { done }).is_ok() {
                 // An ended Batcher holds nothing.
@@ -290,6 +342,19 @@ impl App {
         } else {
             Ended::OutOfTime
         })
+    }
+}
+
+/// What callers have of the grace.
+fn for_callers(grace: Duration) -> Duration {
+    grace - grace / LAST_PART
+}
+
+/// Ready when the gRPC server ends unasked; never if there is none.
+async fn ended_by_itself(grpc: &mut Option<grpc::server::Running>) -> io::Error {
+    match grpc {
+        Some(grpc) => grpc.ended().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -5,10 +5,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::store::StoreError;
+use crate::store::{Place, StoreError};
 
 /// Why a process is not ready whose store does not answer.
-pub const NO_STORE: &str = "the job store does not answer";
+const NO_STORE: &str = "the job store does not answer";
 
 /// What is known of this process' health.
 #[derive(Debug, Default)]
@@ -89,6 +89,17 @@ impl Health {
             reasons.push("the model hangs");
         }
         if self.store_is_down() {
+            reasons.push(NO_STORE);
+        }
+        reasons
+    }
+
+    /// The same, the places of the store asked too.
+    #[must_use]
+    pub fn reasons_with(&self, places: &[Place]) -> Vec<&'static str> {
+        let mut reasons = self.reasons();
+        let none_answers = !places.is_empty() && places.iter().all(|place| place.trouble.is_some());
+        if none_answers && !reasons.contains(&NO_STORE) {
             reasons.push(NO_STORE);
         }
         reasons

@@ -3,7 +3,8 @@
 //! In the order of the flow, each stage an actor that hands messages to the next:
 //!
 //! - [`gate`]: a connection, before a request; [`access`]: who may ask what.
-//! - [`edge`]: the way in, for [`http`]: an upload becomes a [`ticket`] and a message.
+//! - [`edge`]: the way in, for [`http`] and [`grpc`]: an upload becomes a [`ticket`] and a message;
+//!   [`oip`] is the protocol that both speak.
 //! - [`decode`]: bytes to pixels (the Decoder).
 //! - [`store`]: the durable queue; from here on a job is never lost.
 //! - [`batch`]: claimed jobs to batches (the Batcher), given away for a [`credit`] as a
@@ -22,7 +23,9 @@ pub mod message;
 pub mod gate;
 pub mod access;
 pub mod edge;
+pub mod oip;
 pub mod http;
+pub mod grpc;
 pub mod decode;
 pub mod store;
 pub mod batch;

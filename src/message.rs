@@ -41,12 +41,23 @@ pub struct Ask {
     pub traceparent: Option<String>,
 }
 
+/// What an upload's bytes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// An image file of any format that is read.
+    File,
+    /// The network's input itself, `u8`, height x width x 3: there is nothing to decode.
+    Pixels,
+}
+
 /// From the edge to the Decoder: an image as it arrived.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Upload {
-    /// The file.
+    /// The image.
     pub bytes: Bytes,
+    /// What they are.
+    pub form: Form,
     /// What is asked.
     pub ask: Ask,
     /// The way to answer.

@@ -54,7 +54,12 @@ const DOORS: &[(&str, &[&str])] = &[
     ("actix_multipart", &["src/http/upload.rs"]),
     (
         "base64",
-        &["src/access/secret.rs", "src/http/listed.rs", "tests/"],
+        &[
+            "src/access/secret.rs",
+            "src/http/listed.rs",
+            "src/http/oip/json.rs",
+            "tests/",
+        ],
     ),
     ("utoipa", &["src/http/"]),
     ("utoipa_swagger_ui", &["src/http/page.rs"]),
@@ -67,6 +72,9 @@ const DOORS: &[(&str, &[&str])] = &[
     ("rustls", &["src/tls.rs", "src/store/redis/", "tests/"]),
     ("subtle", &["src/access/"]),
     ("tokio_rustls", &["src/gate/"]),
+    ("tonic", &["src/grpc/", "tests/oip/"]),
+    ("prost", &["src/grpc/", "tests/oip/bare.rs"]),
+    ("h2", &["tests/oip/bare.rs"]),
 ];
 
 /// The beginning of a path and words that no file below it may hold: what it must not know.
@@ -102,6 +110,14 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
     ("src/tls.rs", &["actix", "http::", "tonic", "cli::"]),
     ("src/edge/", &["actix_web", "http::", "decode::", "batch::"]),
     ("src/http/", &["redis", "sqlite", "burn", "cli::"]),
+    (
+        "src/oip/",
+        &["actix", "http::", "tonic", "grpc::", "serde", "decode::"],
+    ),
+    (
+        "src/grpc/",
+        &["actix", "crate::http", "redis", "decode::", "batch::"],
+    ),
     ("src/metrics/", &["actix", "http::", "redis", "batch::"]),
     ("src/message.rs", &["fn "]),
     ("src/error.rs", &["http::", "StatusCode"]),

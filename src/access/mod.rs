@@ -1,10 +1,12 @@
 //! Who may come in, whatever the protocol: keys, what each of them may ask, and how fast.
 //!
-//! [`file`] is what an operator writes, [`secret`] what a caller shows, [`caller`] who it then is;
+//! [`file`] is what an operator writes, [`secret`] what a caller shows
+//! and [`key`] where, [`caller`] who it then is;
 //! [`strangers`] bounds those who guess. Must not know: HTTP, gRPC, stores.
 
 pub mod caller;
 pub mod file;
+pub mod key;
 pub mod secret;
 pub mod strangers;
 

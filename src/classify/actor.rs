@@ -75,6 +75,7 @@ impl Classifier {
                 best.map(|class| Prediction {
                     label: name(class),
                     probability: row[class],
+                    class: u32::try_from(class).ok(),
                 })
                 .collect()
             })

@@ -11,6 +11,10 @@ pub struct Prediction {
     pub label: String,
     /// Its probability, 0 to 1.
     pub probability: f32,
+    /// Its number in the network's order, which tells classes of one name apart; no part of the
+    /// article's JSON. Not known of an answer kept by a version that did not keep it.
+    #[serde(skip)]
+    pub class: Option<u32>,
 }
 
 /// Indices of the `k` largest probabilities, the largest first; equal ones in the order of their

@@ -132,6 +132,7 @@ impl Classify {
                 .unwrap_or_default()
                 .to_owned(),
             probability: row[class],
+            class: u32::try_from(class).ok(),
         };
         best.into_iter().map(prediction).collect()
     }

@@ -126,7 +126,10 @@ fn print_table(photo: &Photo, answer: &Result<Vec<Prediction>, Failure>) {
             failure.message
         )),
         Ok(predictions) => {
-            for Prediction { label, probability } in predictions {
+            for Prediction {
+                label, probability, ..
+            } in predictions
+            {
                 let bar = "█".repeat((probability * BAR).round() as usize);
                 terminal::line(&format!(
                     "  {:6.2} %  {label:<30} {}",

@@ -12,7 +12,7 @@ use model_import::quantize::Decision;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Outcome, logging, model, opening, reload, terminal};
-use crate::app::{App, Ended, Engines, Settings};
+use crate::app::{App, Doors, Ended, Engines, Settings};
 use crate::classify::model::Model;
 use crate::classify::networks::Plan;
 use crate::config::Config;
@@ -66,6 +66,14 @@ impl Serve {
         let listener = TcpListener::bind(config.bind)
             .with_context(|| format!("cannot listen on {}: say another --bind", config.bind))?;
         let door = opening::front_door(&config)?;
+        let grpc = config.grpc.map(|address| {
+            TcpListener::bind(address)
+                .with_context(|| format!("cannot listen on {address}: say another --grpc-bind"))
+        });
+        let doors = Doors {
+            http: listener,
+            grpc: grpc.transpose()?,
+        };
         let plan = Plan::new(&config.profiles)?;
         let catalog = plan.catalog.clone();
         let names: Vec<&str> = catalog.iter().map(|served| &served.name[..]).collect();
@@ -97,11 +105,14 @@ impl Serve {
                 door,
                 ..config.settings.clone()
             };
-            let app = App::start(listener, settings, engines)?;
+            let app = App::start(doors, settings, engines)?;
             let page = match config.settings.role {
                 Role::All | Role::Web => "predict",
                 Role::Worker => "readyz",
             };
+            if let Some(address) = app.grpc_addr() {
+                terminal::note(&format!("grpc     {address}"));
+            }
             terminal::note(&format!("ready    {scheme}://{}/{page}", app.addr()));
             let ended = app.run_until(stop_signal()?).await?;
             drop(operators);

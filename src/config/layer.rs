@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use super::access::AccessLayer;
 use super::connections::ConnectionsLayer;
+use super::grpc::Grpc;
 use super::jobs::JobsLayer;
 use super::tls::TlsLayer;
 use super::traces::TraceLayer;
@@ -321,6 +322,10 @@ pub struct Layer {
     #[command(flatten)]
     #[serde(default)]
     pub connections: ConnectionsLayer,
+    /// See [`Grpc`].
+    #[command(flatten)]
+    #[serde(default)]
+    pub grpc: Grpc,
 }
 
 impl Layer {

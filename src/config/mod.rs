@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod connections;
+pub mod grpc;
 pub mod jobs;
 pub mod layer;
 pub mod store_url;
@@ -94,6 +95,8 @@ pub enum ConfigError {
 pub struct Config {
     /// Where to listen.
     pub bind: SocketAddr,
+    /// Where to speak gRPC, if at all.
+    pub grpc: Option<SocketAddr>,
     /// Where jobs are kept.
     pub store: StoreUrl,
     /// The queue's bounds.
@@ -210,6 +213,7 @@ impl Config {
         let settings = settings(&whole, cores)?;
         let tls = whole.tls.files()?;
         check_role(settings.role, &store)?;
+        check_grpc(settings.role, whole.grpc.bind)?;
         let limits = StoreLimits {
             max_jobs: at_least_one("max-jobs", whole.max_jobs)?,
             max_bytes: whole.max_queue_bytes.unwrap_or_default().as_u64(),
@@ -230,6 +234,7 @@ impl Config {
             bind: whole
                 .bind
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 5000))),
+            grpc: whole.grpc.bind,
             store,
             limits,
             durability: whole.durability.unwrap_or(Durability::Process),
@@ -315,6 +320,17 @@ fn check_role(role: Role, store: &StoreUrl) -> Result<(), ConfigError> {
                 store: store.to_string(),
             })
         }
+    }
+}
+
+fn check_grpc(role: Role, bind: Option<SocketAddr>) -> Result<(), ConfigError> {
+    match (role, bind) {
+        (Role::Worker, Some(bind)) => Err(ConfigError::Range {
+            name: "grpc-bind",
+            value: bind.to_string(),
+            remedy: "a worker takes no images: leave it out, or say --role web or all",
+        }),
+        _ => Ok(()),
     }
 }
 
@@ -419,6 +435,21 @@ mod tests {
             Config::new(&[], &around()).unwrap().settings.role,
             Role::All
         );
+    }
+
+    #[test]
+    fn grpc_is_spoken_where_it_is_said_and_never_by_a_worker() {
+        let file: Layer = toml::from_str("[grpc]\nbind = \"127.0.0.1:5001\"").unwrap();
+        let config = Config::new(&[&file], &around()).unwrap();
+        assert_eq!(config.grpc.unwrap().port(), 5001);
+        assert_eq!(Config::new(&[], &around()).unwrap().grpc, None);
+        let worker = Layer {
+            role: Some(Role::Worker),
+            store: Some("redis://h:1".to_owned()),
+            ..Layer::default()
+        };
+        let error = Config::new(&[&file, &worker], &around()).unwrap_err();
+        assert!(error.to_string().contains("grpc-bind"), "{error}");
     }
 
     #[test]

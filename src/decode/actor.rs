@@ -1,4 +1,5 @@
-//! The Decoder: an upload's bytes to pixels, on a thread that may block. CPU heavy.
+//! The Decoder: an upload's bytes to pixels, on a thread that may block. CPU heavy. Pixels that came
+//! as such only become a job here, so that there is one place where uploads do.
 //!
 //! A pool of these shares one queue, which the edge bounds by places before it sends. Must not
 //! know: HTTP, stores, networks, which stage comes next.
@@ -14,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Limits, decode};
 use crate::error::{ErrorCode, Refusal};
-use crate::message::{Ask, Decoded, Upload};
+use crate::message::{Ask, Decoded, Form, Upload};
 use crate::observe::{Fact, Observer, Point, Span, Stage};
 use crate::store::{Idempotency, NewJob, UnixMillis};
 
@@ -47,6 +48,7 @@ impl Handler<Upload> for Decoder {
     fn handle(&mut self, upload: Upload, _: &mut Self::Context) {
         let Upload {
             bytes,
+            form,
             ask,
             mut ticket,
         } = upload;
@@ -54,8 +56,13 @@ impl Handler<Upload> for Decoder {
             return;
         }
         let started = Instant::now();
-        let pixels = pixels(&bytes, &ask, &self.limits);
-        ticket.decode = started.elapsed();
+        let pixels = match form {
+            Form::File => pixels(&bytes, &ask, &self.limits),
+            Form::Pixels => as_they_are(&bytes, &ask),
+        };
+        if form == Form::File {
+            ticket.decode = started.elapsed();
+        }
         if let Some(trace) = ticket.trace {
             let mut span = Span::ending(Stage::Decode, trace, ticket.id, ticket.decode);
             span.failure = pixels.as_ref().err().map(|refusal| refusal.message.clone());
@@ -65,7 +72,9 @@ impl Handler<Upload> for Decoder {
             Ok(pixels) => pixels,
             Err(refusal) => return ticket.refuse(refusal),
         };
-        self.observer.saw(Fact::Decoded(ticket.decode));
+        if form == Form::File {
+            self.observer.saw(Fact::Decoded(ticket.decode));
+        }
         self.observer.reached(Point::Decoded, ticket.id);
         let keep = ask.keep || ask.idempotency_key.is_some();
         let job = NewJob {
@@ -78,7 +87,7 @@ impl Handler<Upload> for Decoder {
             deadline: ask.deadline,
             callback: ask.callback.clone(),
             traceparent: ask.traceparent.clone(),
-            idempotency: idempotency(&bytes, ask),
+            idempotency: idempotency(&bytes, form, ask),
         };
         drop(bytes);
         // The place stays with the ticket until the next stage has counted the job as its own.
@@ -109,8 +118,22 @@ fn pixels(bytes: &Bytes, ask: &Ask, limits: &Limits) -> Result<Bytes, Refusal> {
     }
 }
 
+/// Pixels that came as such.
+fn as_they_are(bytes: &Bytes, ask: &Ask) -> Result<Bytes, Refusal> {
+    let wanted = ask.profile.geometry.pixel_bytes();
+    if bytes.len() == wanted {
+        return Ok(bytes.clone());
+    }
+    let message = format!(
+        "these pixels are {} bytes: profile {} takes {wanted}",
+        bytes.len(),
+        ask.profile.name
+    );
+    Err(Refusal::new(ErrorCode::BadRequest, message))
+}
+
 /// The caller's key, bound to everything that was asked under it.
-fn idempotency(bytes: &Bytes, ask: Ask) -> Option<Idempotency> {
+fn idempotency(bytes: &Bytes, form: Form, ask: Ask) -> Option<Idempotency> {
     let key = ask.idempotency_key?;
     let mut digest = Sha256::new();
     digest.update(ask.profile.name.as_bytes());
@@ -120,6 +143,9 @@ fn idempotency(bytes: &Bytes, ask: Ask) -> Option<Idempotency> {
         digest.update([1]);
         digest.update(callback.url.len().to_le_bytes());
         digest.update(&callback.url);
+    }
+    if form == Form::Pixels {
+        digest.update(b"pixels");
     }
     digest.update(bytes);
     let digest = digest.finalize();

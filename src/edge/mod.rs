@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use actix::Recipient;
 use bytes::Bytes;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 
 use admission::Admission;
 pub(crate) use pending::Pending;
@@ -23,13 +23,20 @@ use shares::Shares;
 use crate::classify::catalog::Catalog;
 use crate::error::{ErrorCode, Refusal};
 use crate::health::Health;
-use crate::message::{Abandoned, Ask, Upload};
+use crate::message::{Abandoned, Ask, Form, Upload};
 use crate::observe::Observer;
 use crate::respond::rate::{Rate, expected_wait, retry_after};
 use crate::store::{JobId, JobStore};
-use crate::ticket::{Place, Reply, Ticket};
+use crate::ticket::{Answer, Place, Reply, Ticket};
 use crate::traceparent::TraceParent;
 use crate::watch::Watch;
+
+/// Labels in an answer when nothing is said: the article's five.
+pub(crate) const LABELS: u16 = 5;
+/// Most labels in an answer.
+pub(crate) const MOST_LABELS: u16 = 1000;
+/// Longest idempotency key, in bytes.
+const LONGEST_KEY: usize = 200;
 
 /// Bounds on one request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,14 +125,33 @@ impl Edge {
         Ok(())
     }
 
-    /// Sends images on their way, each as a job of its own; what could not be read of the request
-    /// is that image's reply, and the others go on.
+    /// Whether the process can do its work.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.health.reasons_with(&self.store.places()).is_empty()
+    }
+
+    /// Sends image files on their way, each as a job of its own; what could not be read of the
+    /// request is that image's reply, and the others go on.
     ///
     /// # Errors
     /// [`ErrorCode::TooManyInFlight`]; [`ErrorCode::ShuttingDown`], and then those already on their
     /// way are taken back.
     pub(crate) fn submit(
         &self,
+        images: Vec<Result<Image, Refusal>>,
+        ask: &Ask,
+        patience: Patience,
+    ) -> Result<Vec<Pending>, Refusal> {
+        self.submit_as(Form::File, images, ask, patience)
+    }
+
+    /// The same for images of either form.
+    ///
+    /// # Errors
+    /// See [`Self::submit`].
+    pub(crate) fn submit_as(
+        &self,
+        form: Form,
         mut images: Vec<Result<Image, Refusal>>,
         ask: &Ask,
         patience: Patience,
@@ -164,7 +190,12 @@ impl Edge {
                     continue;
                 }
             };
-            let upload = Upload { bytes, ask, ticket };
+            let upload = Upload {
+                bytes,
+                form,
+                ask,
+                ticket,
+            };
             if self.uploads.try_send(upload).is_err() {
                 let message = "the server is about to stop: ask another one, or this one later";
                 return Err(Refusal::new(ErrorCode::ShuttingDown, message));
@@ -212,6 +243,30 @@ impl Edge {
         rate.unwrap_or_default()
     }
 
+    /// The answers of all, or the first refusal and the number of the image it is about: then
+    /// nobody waits for the others any more.
+    ///
+    /// # Errors
+    /// That refusal.
+    pub(crate) async fn answers(
+        &self,
+        pending: Vec<Pending>,
+        wait: Duration,
+    ) -> Result<Vec<Answer>, (usize, Refusal)> {
+        let answers = pending.into_iter().enumerate();
+        let answers = answers.map(|(number, pending)| async move {
+            match pending.reply(wait, false).await {
+                Reply::Answered(answer) => Ok(answer),
+                Reply::Refused(refusal, _) => Err((number, self.with_retry_after(refusal))),
+                Reply::Accepted(job, _) => {
+                    let message = format!("the answer of job {job} is missing: ask again");
+                    Err((number, Refusal::new(ErrorCode::Lost, message)))
+                }
+            }
+        });
+        try_join_all(answers).await
+    }
+
     /// Says when to ask again, where that helps.
     pub(crate) fn with_retry_after(&self, refusal: Refusal) -> Refusal {
         let helps = matches!(refusal.code, ErrorCode::QueueFull | ErrorCode::ShuttingDown);
@@ -229,6 +284,21 @@ impl Edge {
             reply => reply,
         }
     }
+}
+
+/// Checks a caller's own name for what it asks.
+///
+/// # Errors
+/// [`ErrorCode::BadRequest`], saying what a key is.
+pub(crate) fn check_key(key: &str) -> Result<(), Refusal> {
+    let sound = (1..=LONGEST_KEY).contains(&key.len());
+    if sound && key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    let message = format!(
+        "Idempotency-Key must be 1 to {LONGEST_KEY} visible ASCII characters without spaces"
+    );
+    Err(Refusal::new(ErrorCode::BadRequest, message))
 }
 
 /// The caller's key, a key for each image if there are several.

@@ -133,36 +133,40 @@ pub(super) fn many(told: &[Told]) -> HttpResponse {
 
 /// A refusal, of a job if there is one.
 pub(super) fn refused(refusal: &Refusal, job: Option<JobId>) -> HttpResponse {
-    refused_by(HttpResponse::build(status(refusal.code)), refusal, job)
+    let mut response = refusing(status(refusal.code), refusal);
+    if let Some(job) = job {
+        response.insert_header((JOB_ID, job.to_string()));
+    }
+    response.json(failure(refusal, job))
 }
 
 /// A refusal of a method, with those that there are.
 pub(super) fn refused_method(refusal: &Refusal, allowed: &str) -> HttpResponse {
-    let mut response = HttpResponse::build(status(refusal.code));
-    response.insert_header((ALLOW, allowed));
-    refused_by(response, refusal, None)
+    let mut response = refusing(status(refusal.code), refusal);
+    response
+        .insert_header((ALLOW, allowed))
+        .json(failure(refusal, None))
 }
 
-fn refused_by(
-    mut response: HttpResponseBuilder,
-    refusal: &Refusal,
-    job: Option<JobId>,
-) -> HttpResponse {
+fn failure(refusal: &Refusal, job: Option<JobId>) -> Failure<'_> {
+    Failure {
+        success: false,
+        error: ErrorBody::from(refusal),
+        job,
+    }
+}
+
+/// A refusal whose body is still to be said.
+pub(super) fn refusing(status: StatusCode, refusal: &Refusal) -> HttpResponseBuilder {
+    let mut response = HttpResponse::build(status);
     add_retry_after(&mut response, refusal.retry_after);
     if refusal.code == ErrorCode::Unauthorized {
         response.insert_header((WWW_AUTHENTICATE, CHALLENGE));
     }
-    if let Some(job) = job {
-        response.insert_header((JOB_ID, job.to_string()));
-    }
     response
         .extensions_mut()
         .insert(Refused(vec![refusal.code]));
-    response.json(Failure {
-        success: false,
-        error: ErrorBody::from(refusal),
-        job,
-    })
+    response
 }
 
 /// What is known of a job, as JSON: `write` is given it while what it borrows lives.

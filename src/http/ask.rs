@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use crate::access::caller::Caller;
 use crate::classify::catalog::Catalog;
-use crate::edge::{Patience, Times};
+use crate::edge::{LABELS, MOST_LABELS, Patience, Times, check_key};
 use crate::error::{ErrorCode, Refusal};
 use crate::message::Ask;
 use crate::store::{Priority, UnixMillis};
@@ -25,8 +25,6 @@ const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 const PREFER: &str = "Prefer";
 /// W3C Trace Context.
 pub(super) const TRACEPARENT: &str = "traceparent";
-/// Longest idempotency key, in bytes.
-const LONGEST_KEY: usize = 200;
 
 /// What a request gets that does not say what it prefers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,11 +97,6 @@ pub(super) struct Look {
     wait: Option<String>,
 }
 
-/// Labels in an answer when nothing is said: the article's five.
-const TOP: u16 = 5;
-/// Most labels in an answer.
-const MOST: u16 = 1000;
-
 /// How long a caller is ready to wait for a job's end, if it is, and at most `longest`.
 ///
 /// # Errors
@@ -139,9 +132,11 @@ pub(super) fn read(
             "the query is wrong ({error}): top, profile, priority and keep are known"
         ))
     })?;
-    let top = query.top.unwrap_or(TOP);
-    if !(1..=MOST).contains(&top) {
-        return Err(bad(format!("top is {top}: say a number from 1 to {MOST}")));
+    let top = query.top.unwrap_or(LABELS);
+    if !(1..=MOST_LABELS).contains(&top) {
+        return Err(bad(format!(
+            "top is {top}: say a number from 1 to {MOST_LABELS}"
+        )));
     }
     let profile = match &query.profile {
         None => catalog.default_profile(),
@@ -229,21 +224,16 @@ fn prefer(headers: &HeaderMap) -> Result<(bool, Option<Duration>), Refusal> {
     Ok((respond_async, wait))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(key) = text(headers, IDEMPOTENCY_KEY)? else {
         return Ok(None);
     };
-    if key.is_empty() || key.len() > LONGEST_KEY || !key.bytes().all(|byte| byte.is_ascii_graphic())
-    {
-        return Err(bad(format!(
-            "{IDEMPOTENCY_KEY} must be 1 to {LONGEST_KEY} visible ASCII characters without spaces"
-        )));
-    }
+    check_key(key)?;
     Ok(Some(key.to_owned()))
 }
 
 /// The request's place in a trace; what is none is passed over, as W3C Trace Context asks.
-fn traceparent(headers: &HeaderMap) -> Option<String> {
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(TRACEPARENT)?.to_str().ok();
     TraceParent::of(text).map(|parent| parent.to_string())
 }

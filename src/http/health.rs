@@ -7,8 +7,6 @@ use actix_web::web::Data;
 
 use super::said::{self, Live, Ready};
 use super::signs::Signs;
-use crate::health::NO_STORE;
-use crate::store::Place;
 
 /// Says that the process runs.
 #[utoipa::path(
@@ -20,16 +18,6 @@ use crate::store::Place;
 )]
 pub(super) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(Live { status: "ok" })
-}
-
-/// Why the process is not ready; nothing if it is.
-pub(super) fn reasons(signs: &Signs, places: &[Place]) -> Vec<&'static str> {
-    let mut reasons = signs.health.reasons();
-    let none_answers = !places.is_empty() && places.iter().all(|place| place.trouble.is_some());
-    if none_answers && !reasons.contains(&NO_STORE) {
-        reasons.push(NO_STORE);
-    }
-    reasons
 }
 
 /// Says whether the process can do its work.
@@ -45,7 +33,7 @@ pub(super) fn reasons(signs: &Signs, places: &[Place]) -> Vec<&'static str> {
 )]
 pub(super) async fn ready(signs: Data<Signs>) -> HttpResponse {
     let places = signs.store.places();
-    let reasons = reasons(&signs, &places);
+    let reasons = signs.health.reasons_with(&places);
     let mut response = if reasons.is_empty() {
         HttpResponse::Ok()
     } else {

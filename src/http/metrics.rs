@@ -12,7 +12,6 @@ use actix_web::{Error, HttpResponse};
 use tokio::time::timeout;
 
 use super::answer::Refused;
-use super::health::reasons;
 use super::signs::Signs;
 use crate::metrics::MEDIA_TYPE;
 use crate::metrics::figures::Figures;
@@ -39,7 +38,7 @@ pub(super) async fn page(signs: Data<Signs>) -> HttpResponse {
     let figures = Figures {
         now: UnixMillis::now(),
         stats,
-        ready: reasons(&signs, &places).is_empty(),
+        ready: signs.health.reasons_with(&places).is_empty(),
         places,
         warm: if signs.health.is_warm() {
             signs.models

@@ -10,6 +10,7 @@ mod upload;
 mod fed;
 mod listed;
 mod submit;
+mod oip;
 mod predict;
 mod jobs;
 mod events;
@@ -136,6 +137,7 @@ fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
                 .get(page::file)
                 .default_service(only("GET")),
         )
+        .service(oip::pages())
         .default_service(web::to(not_found));
 }
 

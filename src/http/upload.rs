@@ -52,16 +52,7 @@ pub(super) async fn read(
     limits: &BodyLimits,
     admission: &Admission,
 ) -> Result<Body, Refusal> {
-    let declared = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
-    let mut reader = Reader {
-        limits,
-        admission,
-        read: 0,
-    };
-    // A body that says that it is too large is refused before it is read.
-    reader.check(declared.unwrap_or(0))?;
+    let (reader, declared) = Reader::new(headers, limits, admission)?;
     let content_type = headers
         .get(CONTENT_TYPE)
         .and_then(|kind| kind.to_str().ok());
@@ -83,11 +74,8 @@ pub(super) async fn read(
         .get(..6)
         .is_some_and(|start| start.eq_ignore_ascii_case("image/"));
     if is_image || essence.eq_ignore_ascii_case("application/octet-stream") {
-        let mut place = admission.enter()?;
-        let bytes = reader
-            .whole(payload, &mut place, declared, arriving::refuse)
-            .await?;
-        return Ok(Body::of(vec![Image { bytes, place }]));
+        let image = body(headers, payload, limits, admission).await?;
+        return Ok(Body::of(vec![image]));
     }
     let found = if essence.is_empty() {
         "nothing"
@@ -103,13 +91,50 @@ pub(super) async fn read(
     ))
 }
 
+/// Reads a body whole, whatever it is.
+///
+/// # Errors
+/// That it is too large or cut off, or that there is no room for it.
+pub(super) async fn body(
+    headers: &HeaderMap,
+    payload: Payload,
+    limits: &BodyLimits,
+    admission: &Admission,
+) -> Result<Image, Refusal> {
+    let (mut reader, declared) = Reader::new(headers, limits, admission)?;
+    let mut place = admission.enter()?;
+    let bytes = reader
+        .whole(payload, &mut place, declared, arriving::refuse)
+        .await?;
+    Ok(Image { bytes, place })
+}
+
 struct Reader<'a> {
     limits: &'a BodyLimits,
     admission: &'a Admission,
     read: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// A reader, and how long the body says that it is: one that is too long is refused before it
+    /// is read.
+    fn new(
+        headers: &HeaderMap,
+        limits: &'a BodyLimits,
+        admission: &'a Admission,
+    ) -> Result<(Self, Option<usize>), Refusal> {
+        let reader = Self {
+            limits,
+            admission,
+            read: 0,
+        };
+        let declared = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
+        reader.check(declared.unwrap_or(0))?;
+        Ok((reader, declared))
+    }
+
     fn check(&self, bytes: usize) -> Result<(), Refusal> {
         if bytes <= self.limits.bytes {
             return Ok(());

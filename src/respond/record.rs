@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::classify::top::Prediction;
 
@@ -13,11 +13,39 @@ use crate::classify::top::Prediction;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Labels, the most probable first.
+    #[serde(serialize_with = "keep", deserialize_with = "kept")]
     pub predictions: Vec<Prediction>,
     /// Microseconds from arrival to the model.
     pub queue_us: u64,
     /// Microseconds in the model.
     pub infer_us: u64,
+}
+
+/// A prediction as it is kept: with its class, which callers' JSON leaves out.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    label: String,
+    probability: f32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    class: Option<u32>,
+}
+
+fn keep<S: Serializer>(predictions: &[Prediction], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(predictions.iter().cloned().map(|prediction| Kept {
+        label: prediction.label,
+        probability: prediction.probability,
+        class: prediction.class,
+    }))
+}
+
+fn kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Prediction>, D::Error> {
+    let kept = Vec::<Kept>::deserialize(deserializer)?.into_iter();
+    let prediction = |kept: Kept| Prediction {
+        label: kept.label,
+        probability: kept.probability,
+        class: kept.class,
+    };
+    Ok(kept.map(prediction).collect())
 }
 
 impl Record {
@@ -61,6 +89,7 @@ mod tests {
         let predictions = vec![Prediction {
             label: "beagle".to_owned(),
             probability: 0.946_154_65,
+            class: Some(162),
         }];
         let record = Record::new(
             predictions,
@@ -69,5 +98,14 @@ mod tests {
         );
         assert_eq!(Record::from_bytes(&record.to_bytes()), Some(record));
         assert_eq!(Record::from_bytes(b"\x80\x04"), None);
+    }
+
+    #[test]
+    fn a_record_of_before_classes_were_kept_is_read() {
+        let old =
+            br#"{"predictions":[{"label":"beagle","probability":0.5}],"queue_us":1,"infer_us":2}"#;
+        let record = Record::from_bytes(old).unwrap();
+        assert_eq!(record.predictions[0].label, "beagle");
+        assert_eq!(record.predictions[0].class, None);
     }
 }

@@ -7,7 +7,7 @@ use beagle::access::caller::Caller;
 use beagle::decode::Limits;
 use beagle::decode::actor::Decoder;
 use beagle::error::ErrorCode;
-use beagle::message::{Ask, Decoded, Upload};
+use beagle::message::{Ask, Decoded, Form, Upload};
 use beagle::observe::Point;
 use beagle::store::{Callback, Priority, UnixMillis};
 use beagle::ticket::{Place, Reply, Ticket};
@@ -91,7 +91,14 @@ fn upload(bytes: Vec<u8>, ask: Ask) -> (Upload, Receiver<Reply>) {
 fn upload_at(bytes: Vec<u8>, ask: Ask, place: Place) -> (Upload, Receiver<Reply>) {
     let (ticket, reply) = Ticket::open(place, false);
     let bytes = Bytes::from(bytes);
-    (Upload { bytes, ask, ticket }, reply)
+    let form = Form::File;
+    let upload = Upload {
+        bytes,
+        form,
+        ask,
+        ticket,
+    };
+    (upload, reply)
 }
 
 /// A place that takes the only permit.
@@ -131,6 +138,25 @@ async fn a_good_image_becomes_pixels_and_a_job() {
     assert_eq!((job.callback, job.traceparent), (None, None));
     assert!(!keep);
     assert_eq!(scene.witness.jobs_at(Point::Decoded), [id]);
+}
+
+#[actix::test]
+async fn pixels_that_came_as_such_become_a_job_as_they_are_and_have_to_be_whole() {
+    let mut scene = Scene::start();
+    let pixels = |bytes: Vec<u8>| {
+        let (upload, reply) = upload(bytes, keyed());
+        let form = Form::Pixels;
+        (Upload { form, ..upload }, reply)
+    };
+    let (whole, _reply) = pixels([9, 1, 0].repeat(4));
+    scene.decoder.try_send(whole).unwrap();
+    let job = scene.next.next().await.job;
+    assert_eq!(job.pixels[..], [9, 1, 0].repeat(4));
+    let as_a_file = scene.fingerprint(picture(9, Act::Panic), keyed()).await;
+    assert_ne!(job.idempotency.unwrap().fingerprint, as_a_file);
+    let (part, reply) = pixels(vec![9; 11]);
+    scene.decoder.try_send(part).unwrap();
+    assert_eq!(refusal(reply).await, ErrorCode::BadRequest);
 }
 
 #[actix::test]

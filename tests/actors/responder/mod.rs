@@ -187,6 +187,7 @@ fn predictions(label: &str) -> Vec<Prediction> {
     vec![Prediction {
         label: label.to_owned(),
         probability: 0.5,
+        class: Some(162),
     }]
 }
 

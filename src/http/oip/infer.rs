@@ -1,0 +1,100 @@
+//! `POST /v2/models/NAME/infer`: an inference request in, tensors out.
+//!
+//! Must not know: what is in a tensor, stages.
+
+use actix_web::http::header::{CONTENT_ENCODING, HeaderMap};
+use actix_web::web::{self, Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+
+use super::answer::{self, JSON_LENGTH};
+use super::json;
+use super::look::Named;
+use crate::edge::Edge;
+use crate::error::{ErrorCode, Refusal};
+use crate::http::{access, ask, upload};
+use crate::oip::error::OipError;
+use crate::oip::infer::{self, Around, Inferred};
+use crate::oip::model;
+use crate::oip::plan::Plan;
+
+/// Longer requests are read on a thread that may take its time.
+const LONG: usize = 256 << 10;
+
+pub(super) async fn infer(
+    request: HttpRequest,
+    named: Path<Named>,
+    payload: Payload,
+    edge: Data<Edge>,
+) -> HttpResponse {
+    match try_infer(&request, &named, payload, &edge).await {
+        Ok((plan, inferred)) => answer::inferred(&plan, &inferred),
+        Err(refusal) => answer::refused(&edge.with_retry_after(refusal)),
+    }
+}
+
+async fn try_infer(
+    request: &HttpRequest,
+    named: &Named,
+    payload: Payload,
+    edge: &Edge,
+) -> Result<(Plan, Inferred), Refusal> {
+    edge.check_open()?;
+    let headers = request.headers();
+    let model = model::find(&edge.catalog, &named.name, &named.version)?.clone();
+    let key = ask::idempotency_key(headers)?;
+    check_plain(headers)?;
+    let json_length = json_length(headers)?;
+    let body = upload::body(headers, payload, &edge.body, &edge.admission).await?;
+    let most = edge.body.images;
+    let read = move |bytes: &Bytes| {
+        let request = json::read(bytes, json_length)?;
+        Plan::new(request, &model, most)
+    };
+    let (plan, rows) = if body.bytes.len() > LONG {
+        let bytes = body.bytes.clone();
+        let read = web::block(move || read(&bytes)).await;
+        read.map_err(|_| Refusal::new(ErrorCode::Lost, "the request was lost: ask again"))?
+    } else {
+        read(&body.bytes)
+    }?;
+    let around = Around {
+        caller: access::caller(request),
+        traceparent: ask::traceparent(headers),
+        key,
+        timeout: None,
+        place: body.place,
+    };
+    drop(body.bytes);
+    let inferred = infer::infer(edge, &plan, rows, around).await?;
+    Ok((plan, inferred))
+}
+
+/// Refuses bodies that are not what they are: what they would unpack to is not known before.
+fn check_plain(headers: &HeaderMap) -> Result<(), Refusal> {
+    let coded = headers
+        .get_all(CONTENT_ENCODING)
+        .find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if coded.is_none() {
+        return Ok(());
+    }
+    let message =
+        "the body has a Content-Encoding: send it as it is, photos are compressed already";
+    Err(Refusal::new(ErrorCode::UnsupportedMediaType, message))
+}
+
+/// Where the binary data begins, if there is any.
+fn json_length(headers: &HeaderMap) -> Result<Option<usize>, Refusal> {
+    let Some(length) = headers.get(JSON_LENGTH) else {
+        return Ok(None);
+    };
+    let length = length.to_str().ok().and_then(|length| length.parse().ok());
+    match length {
+        Some(length) if length > 0 => Ok(Some(length)),
+        _ => {
+            let reason = "Inference-Header-Content-Length is the number of bytes of JSON before the \
+                          binary data, and there has to be JSON";
+            Err(OipError::Unreadable(reason.to_owned()).into())
+        }
+    }
+}
