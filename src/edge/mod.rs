@@ -126,10 +126,10 @@ impl Edge {
         let several = images.len() > 1;
         let mut pending = Vec::with_capacity(images.len());
         for (number, image) in images.into_iter().enumerate() {
-            let (bytes, place) = match image {
-                Ok(Image { bytes, place }) => (Ok(bytes), place),
-                Err(refusal) => (Err(refusal), Place::default()),
-            };
+            let (bytes, place) = image.map_or_else(
+                |refusal| (Err(refusal), Place::default()),
+                |Image { bytes, place }| (Ok(bytes), place),
+            );
             // Without patience the job's name is enough, once it is durable.
             let (ticket, receiver) = Ticket::open(place, patience.wait.is_zero());
             let ask = Ask {
