@@ -15,6 +15,7 @@ use super::said::Standing;
 use super::upload;
 use crate::edge::{Edge, Patience, Pending};
 use crate::error::Refusal;
+use crate::store::JobState;
 use crate::ticket::Reply;
 
 /// Images on their way.
@@ -41,7 +42,7 @@ pub(super) async fn submit(
         .zip(sent.ids)
         .map(|(reply, id)| async move {
             let standing = match (&reply, manner) {
-                (Reply::Accepted(job, _), Manner::Name) => edge.standing(*job).await,
+                (Reply::Accepted(job, JobState::Queued), Manner::Name) => edge.standing(*job).await,
                 _ => None,
             };
             Told {
