@@ -179,7 +179,9 @@ impl From<&DecodeError> for Refusal {
 impl From<&StoreError> for Refusal {
     fn from(error: &StoreError) -> Self {
         match error {
-            StoreError::TooManyJobs { .. } | StoreError::TooManyBytes { .. } => {
+            StoreError::TooManyJobs { .. }
+            | StoreError::TooManyBytes { .. }
+            | StoreError::TooManyCallbacks { .. } => {
                 Self::new(ErrorCode::QueueFull, error.to_string())
             }
             StoreError::KeyReused { .. } => Self::new(ErrorCode::KeyReused, error.to_string()),
