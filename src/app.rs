@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use actix::{Addr, AsyncContext as _, SyncArbiter};
+use actix::{Actor as _, Addr, AsyncContext as _, SyncArbiter};
 use actix_web::HttpServer;
 use actix_web::web::Data;
 use tokio::sync::{Notify, oneshot};
@@ -34,6 +34,8 @@ use crate::pulse::Pulse;
 use crate::respond::actor::{Parts as ResponderParts, Responder};
 use crate::respond::rate::Rate;
 use crate::store::JobStore;
+use crate::webhook;
+use crate::webhook::actor::{Deliverer, Parts as DelivererParts};
 
 /// Messages that may wait before an async stage, beside one for each upload at once: credits,
 /// outcomes and notices.
@@ -74,6 +76,8 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// How long the end may take.
     pub grace: Duration,
+    /// How to call back; nothing if nobody is called.
+    pub webhook: Option<webhook::Settings>,
 }
 
 /// What the pipeline runs on.
@@ -93,6 +97,7 @@ pub struct App {
     address: SocketAddr,
     server: actix_web::dev::Server,
     batcher: Addr<Batcher>,
+    deliverer: Option<Addr<Deliverer>>,
     store: Arc<dyn JobStore>,
     health: Arc<Health>,
     wedged: Arc<Notify>,
@@ -166,6 +171,22 @@ impl App {
             health: health.clone(),
             observer: observer.clone(),
         }));
+        let calls = settings
+            .webhook
+            .clone()
+            .filter(|_| settings.role != Role::Worker);
+        let callbacks = calls.as_ref().map(|calls| calls.guard.clone());
+        let deliverer = calls.map(|settings| {
+            let deliverer = Deliverer::new(DelivererParts {
+                store: store.clone(),
+                caller: Arc::new(settings.caller()),
+                settings,
+                write: http::job_body,
+                health: health.clone(),
+                observer: observer.clone(),
+            });
+            deliverer.start()
+        });
         let face = match settings.role {
             Role::Worker => Face::Worker,
             Role::All | Role::Web => {
@@ -182,6 +203,7 @@ impl App {
                     admission: Admission::new(settings.admission, arriving),
                     body: settings.body,
                     times: settings.times,
+                    callbacks,
                     health: health.clone(),
                     rate,
                     depth,
@@ -204,6 +226,7 @@ impl App {
             address,
             server,
             batcher,
+            deliverer,
             store,
             health,
             wedged,
@@ -228,6 +251,7 @@ impl App {
         let Self {
             server,
             batcher,
+            deliverer,
             store,
             health,
             wedged,
@@ -249,6 +273,12 @@ impl App {
             let (done, drained) = oneshot::channel();
             if !hangs && batcher.try_send(Drain { done }).is_ok() {
                 // An ended Batcher holds nothing.
+                let _ = drained.await;
+            }
+            let (done, drained) = oneshot::channel();
+            let calls = deliverer.filter(|_| !hangs);
+            if calls.is_some_and(|calls| calls.try_send(Drain { done }).is_ok()) {
+                // What is not told by then is told by the next process.
                 let _ = drained.await;
             }
             if let Err(error) = store.close().await {

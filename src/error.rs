@@ -25,6 +25,10 @@ pub enum ErrorCode {
     UploadTooSlow,
     /// The body is neither multipart nor an image.
     UnsupportedMediaType,
+    /// The URL to call back cannot be called.
+    BadCallback,
+    /// This server calls nobody back.
+    CallbacksOff,
     /// No profile of that name is served.
     UnknownProfile,
     /// The image has no bytes.
@@ -67,7 +71,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::BadRequest,
         Self::NotFound,
         Self::MethodNotAllowed,
@@ -75,6 +79,8 @@ impl ErrorCode {
         Self::TooManyImages,
         Self::UploadTooSlow,
         Self::UnsupportedMediaType,
+        Self::BadCallback,
+        Self::CallbacksOff,
         Self::UnknownProfile,
         Self::EmptyImage,
         Self::ImageTooManyBytes,
@@ -107,6 +113,8 @@ impl ErrorCode {
             Self::TooManyImages => "too_many_images",
             Self::UploadTooSlow => "upload_too_slow",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::BadCallback => "bad_callback",
+            Self::CallbacksOff => "callbacks_off",
             Self::UnknownProfile => "unknown_profile",
             Self::EmptyImage => "empty_image",
             Self::ImageTooManyBytes => "image_too_many_bytes",

@@ -9,6 +9,7 @@
 //!   [`pulse`] allows.
 //! - [`classify`]: batches to labels (the Classifier, one a device).
 //! - [`respond`]: outcomes to the store and to whoever waits (the Responder).
+//! - [`webhook`]: ends of jobs to those who want to be called back (the Deliverer).
 //!
 //! [`message`] lists every message between them, [`app`] wires them. [`config`] is read once;
 //! [`health`], [`observe`], [`metrics`] and [`admin`] look on; [`cli`] has one file a subcommand. The network
@@ -26,6 +27,7 @@ pub mod credit;
 pub mod pulse;
 pub mod classify;
 pub mod respond;
+pub mod webhook;
 pub mod app;
 pub mod config;
 pub mod health;

@@ -13,6 +13,8 @@ use model_import::classifier::PrecisionChoice;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::webhook::Webhook;
+
 /// What an accepted job must survive for the server to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -292,6 +294,11 @@ pub struct Layer {
         default
     )]
     pub grace: Option<Duration>,
+
+    /// See [`Webhook`].
+    #[command(flatten)]
+    #[serde(default)]
+    pub webhook: Webhook,
 }
 
 impl Layer {

@@ -4,6 +4,7 @@
 
 pub mod layer;
 pub mod store_url;
+pub mod webhook;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -24,6 +25,7 @@ use crate::edge::{BodyLimits, Times};
 use crate::store::StoreLimits;
 use layer::{Durability, Layer, Role};
 use store_url::StoreUrl;
+use webhook::Webhook;
 
 /// A configuration that cannot be used.
 #[derive(Debug, Error)]
@@ -138,6 +140,7 @@ fn defaults(cores: usize) -> Layer {
         wedge_timeout: Some(Duration::from_secs(60)),
         drain_delay: Some(Duration::ZERO),
         grace: Some(Duration::from_secs(30)),
+        webhook: Webhook::defaults(),
     }
 }
 
@@ -192,6 +195,8 @@ impl Config {
             max_results: whole.max_results.unwrap_or_default(),
             result_ttl: time("result-ttl", whole.result_ttl)?,
             key_ttl: time("key-ttl", whole.key_ttl)?,
+            max_callbacks: at_least_one("webhook-max", whole.webhook.max)?,
+            callback_ttl: time("webhook-give-up", whole.webhook.give_up)?,
             lease: settings.lease,
             ..StoreLimits::default()
         };
@@ -265,6 +270,7 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
         header_timeout: time("header-timeout", whole.header_timeout)?,
         drain_delay: whole.drain_delay.unwrap_or_default(),
         grace: time("grace", whole.grace)?,
+        webhook: whole.webhook.settings()?,
     })
 }
 

@@ -25,6 +25,7 @@ use crate::observe::Observer;
 use crate::respond::rate::{Rate, retry_after};
 use crate::store::JobStore;
 use crate::ticket::{Place, Reply, Ticket};
+use crate::webhook::guard::Guard;
 
 /// Bounds on one request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,9 @@ pub struct Times {
     /// How long a job that is kept may wait for its turn.
     pub keep_for: Duration,
 }
+
+/// Who may be called back; nothing if nobody is.
+pub(crate) type Callbacks = Option<Arc<Guard>>;
 
 /// How long a caller waits, and what then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +80,8 @@ pub struct Edge {
     pub body: BodyLimits,
     /// How long callers and jobs wait.
     pub times: Times,
+    /// Who may be called back; nothing if nobody is.
+    pub callbacks: Option<Arc<Guard>>,
     /// Whether the process can do its work.
     pub health: Arc<Health>,
     /// How fast jobs end.

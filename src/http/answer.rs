@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::classify::top::Prediction;
 use crate::error::{ErrorCode, Refusal};
 use crate::respond::outcome;
-use crate::store::{JobId, JobState, JobView};
+use crate::store::{DeliveryState, JobId, JobState, JobView};
 use crate::ticket::{Answer, Reply, Timing};
 
 /// Header with the job's name.
@@ -23,7 +23,10 @@ const SERVER_TIMING: &str = "Server-Timing";
 /// The status of each code: the one place that knows.
 pub(super) const fn status(code: ErrorCode) -> StatusCode {
     match code {
-        ErrorCode::BadRequest | ErrorCode::UnknownProfile => StatusCode::BAD_REQUEST,
+        ErrorCode::BadRequest
+        | ErrorCode::BadCallback
+        | ErrorCode::CallbacksOff
+        | ErrorCode::UnknownProfile => StatusCode::BAD_REQUEST,
         ErrorCode::NotFound | ErrorCode::UnknownJob => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::UploadTooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -117,6 +120,9 @@ struct Job<'a> {
     predictions: Option<Vec<Prediction>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorBody<'a>>,
+    /// How its callback stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    callback: Option<DeliveryState>,
 }
 
 /// The answer to one image.
@@ -179,25 +185,34 @@ pub(super) fn refused(refusal: &Refusal, job: Option<JobId>) -> HttpResponse {
 
 /// What is known of a job.
 pub(super) fn job(view: &JobView) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((JOB_ID, view.id.to_string()))
+        .content_type("application/json")
+        .body(job_body(view))
+}
+
+/// The same, as it is written down for whoever asked for it.
+pub fn job_body(view: &JobView) -> Vec<u8> {
     let ended = view.state.is_final().then(|| outcome::of(view));
     let (predictions, refusal) = match ended {
         Some(Ok(record)) => (Some(record.predictions), None),
         Some(Err(refusal)) => (None, Some(refusal)),
         None => (None, None),
     };
-    HttpResponse::Ok()
-        .insert_header((JOB_ID, view.id.to_string()))
-        .json(Job {
-            id: view.id,
-            state: view.state,
-            profile: &view.profile,
-            top: view.top,
-            attempts: view.attempts,
-            created_ms: view.created.0,
-            finished_ms: view.finished.map(|finished| finished.0),
-            predictions,
-            error: refusal.as_ref().map(error),
-        })
+    let job = Job {
+        id: view.id,
+        state: view.state,
+        profile: &view.profile,
+        top: view.top,
+        attempts: view.attempts,
+        created_ms: view.created.0,
+        finished_ms: view.finished.map(|finished| finished.0),
+        predictions,
+        error: refusal.as_ref().map(error),
+        callback: view.delivery.as_ref().map(|delivery| delivery.state),
+    };
+    // Strings and numbers always serialise; what is not a number becomes null.
+    serde_json::to_vec(&job).unwrap_or_default()
 }
 
 /// A job's name and state alone.

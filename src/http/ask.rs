@@ -8,8 +8,9 @@ use actix_web::http::header::HeaderMap;
 use actix_web::web;
 use serde::Deserialize;
 
+use super::callback;
 use crate::classify::catalog::Catalog;
-use crate::edge::{Patience, Times};
+use crate::edge::{Callbacks, Patience, Times};
 use crate::error::{ErrorCode, Refusal};
 use crate::message::Ask;
 use crate::store::{Priority, UnixMillis};
@@ -33,6 +34,7 @@ pub(super) struct Query {
     priority: Priority,
     #[serde(default)]
     keep: bool,
+    callback: Option<String>,
 }
 
 /// Labels in an answer when nothing is said: the article's five.
@@ -49,10 +51,11 @@ pub(super) fn read(
     headers: &HeaderMap,
     catalog: &Catalog,
     times: &Times,
+    callbacks: &Callbacks,
 ) -> Result<(Ask, Patience), Refusal> {
     let query = web::Query::<Query>::from_query(query).map_err(|error| {
         bad(format!(
-            "the query is wrong ({error}): top, profile, priority and keep are known"
+            "the query is wrong ({error}): top, profile, priority, keep and callback are known"
         ))
     })?;
     let top = query.top.unwrap_or(TOP);
@@ -78,7 +81,9 @@ pub(super) fn read(
             .min(timeout),
         respond_async: respond_async || wait.is_some(),
     };
-    let keep = query.keep || patience.respond_async || idempotency_key.is_some();
+    let callback = callback::read(query.callback.as_deref(), callbacks)?;
+    let keep =
+        query.keep || patience.respond_async || idempotency_key.is_some() || callback.is_some();
     let lives = if keep { times.keep_for } else { timeout };
     let ask = Ask {
         profile: profile.clone(),
@@ -87,7 +92,7 @@ pub(super) fn read(
         deadline: UnixMillis::now().after(lives),
         idempotency_key,
         keep,
-        callback: None,
+        callback,
         traceparent: None,
     };
     Ok((ask, patience))

@@ -4,6 +4,7 @@
 
 mod ask;
 mod answer;
+mod callback;
 mod health;
 mod jobs;
 mod metrics;
@@ -17,6 +18,8 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, Error, HttpResponse};
+
+pub use answer::job_body;
 
 use crate::edge::Edge;
 use crate::error::{ErrorCode, Refusal};

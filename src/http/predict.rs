@@ -40,6 +40,7 @@ async fn accept(
         request.headers(),
         &edge.catalog,
         &edge.times,
+        &edge.callbacks,
     )?;
     let images = upload::read(request.headers(), payload, &edge.body, &edge.admission).await?;
     Ok((edge.submit(images, &ask, patience)?, patience))

@@ -76,6 +76,7 @@ impl Default for Wanted {
                 header_timeout: Duration::from_secs(5),
                 drain_delay: Duration::ZERO,
                 grace: GUARD,
+                webhook: None,
             },
             store,
             models: 1,

@@ -127,5 +127,6 @@ fn settings() -> Settings {
         header_timeout: Duration::from_secs(5),
         drain_delay: Duration::ZERO,
         grace: GUARD,
+        webhook: None,
     }
 }

@@ -165,5 +165,6 @@ fn settings(orders: &Orders) -> Settings {
         header_timeout: Duration::from_secs(5),
         drain_delay: orders.drain_delay,
         grace: GUARD,
+        webhook: None,
     }
 }
