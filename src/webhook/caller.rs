@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 use ureq::Agent;
-use ureq::config::Config;
+use ureq::config::{AutoHeaderValue, Config};
 use ureq::http::{HeaderMap, Uri};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -134,6 +134,8 @@ impl Caller {
         let roots = certificates.map_or(RootCerts::WebPki, |Certificates(roots)| roots);
         let config = Agent::config_builder()
             .user_agent(concat!("beagle/", env!("CARGO_PKG_VERSION")))
+            // No answer's body is read.
+            .accept_encoding(AutoHeaderValue::None)
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)

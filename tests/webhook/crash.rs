@@ -41,8 +41,8 @@ impl Count {
     }
 }
 
-/// A server that dies when the n-th job comes to a point; another one; and all who were promised
-/// a callback.
+/// A server that dies when the n-th job comes to a point, and its Redis after it; another one; and
+/// all who were promised a callback.
 fn run(kind: Kind, point: Point, seed: u64) -> Count {
     let mut rng = fastrand::Rng::with_seed(seed);
     // Every third call fails, so that a delivery has more than one try.
@@ -50,7 +50,7 @@ fn run(kind: Kind, point: Point, seed: u64) -> Count {
         2 => Answer::Status(503, String::new()),
         _ => Answer::Status(204, String::new()),
     });
-    let place = Place::new(kind);
+    let mut place = Place::new(kind);
     let mut orders = Orders {
         store: place.address(),
         fuse: Some((point.name().to_owned(), rng.u32(1..=JOBS))),
@@ -61,6 +61,13 @@ fn run(kind: Kind, point: Point, seed: u64) -> Count {
         .map(|number| ask(before, &receiver, number))
         .collect();
     assert_eq!(first.ended().signal(), Some(9), "{kind:?}, {point:?}");
+    if place.is_shared() {
+        // What was answered is in the append-only file.
+        let redis = place.redis();
+        redis.until_written();
+        redis.kill();
+        redis.restart();
+    }
     orders.fuse = None;
     let second = Server::start(&orders);
     // Who got no answer asks again, under the same key.

@@ -14,6 +14,7 @@ mod child;
 mod crash;
 mod delivering;
 mod documented;
+mod encrypted;
 mod receiver;
 mod refusing;
 

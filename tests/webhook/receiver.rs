@@ -3,7 +3,7 @@
 //! Must not know: who calls, what is said.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -154,7 +154,9 @@ impl Drop for Receiver {
 /// Hears one call; a connection that breaks is none.
 fn hear(mut stream: TcpStream, shared: &Shared) {
     stream.set_read_timeout(Some(GUARD)).unwrap();
-    let Some(heard) = read(&stream) else { return };
+    let Some(heard) = read(&mut stream) else {
+        return;
+    };
     let answer = {
         let mut all = shared.heard.lock().unwrap();
         let answer = (shared.answer)(all.len(), &heard);
@@ -183,7 +185,8 @@ fn hear(mut stream: TcpStream, shared: &Shared) {
     }
 }
 
-fn read(stream: &TcpStream) -> Option<Heard> {
+/// Reads one call.
+pub(crate) fn read(stream: &mut impl Read) -> Option<Heard> {
     let mut lines = BufReader::new(stream);
     let mut first = String::new();
     lines.read_line(&mut first).ok()?;
