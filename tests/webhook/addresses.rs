@@ -3,15 +3,29 @@
 //! Names are looked up in a script, and connections are written down and not made: nothing leaves
 //! this process.
 
+use std::env;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use beagle::webhook::caller::{Caller, Failure, Names, Times};
+use beagle::webhook::caller::{Caller, Failure, Names, SystemNames, Times};
 use beagle::webhook::guard::{Guard, Refused};
 use beagle::webhook::target::BadUrl;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, Transport};
+
+use crate::receiver::Receiver;
+use crate::url;
+
+/// The variable that says whom [`entry`] calls.
+const CALL: &str = "BEAGLE_WEBHOOK_CALL";
+
+/// Longer than anything takes here.
+const TIMES: Times = Times {
+    connect: Duration::from_secs(10),
+    whole: Duration::from_secs(20),
+};
 
 /// Says the next of its answers each time, and counts.
 #[derive(Debug)]
@@ -46,11 +60,7 @@ impl Connector for Record {
 /// A caller, and where it has gone.
 fn caller(answers: Vec<Vec<&'static str>>, guard: Guard) -> (Caller, Record, Arc<Script>) {
     let (record, script) = (Record::default(), Arc::new(Script(Mutex::new(answers))));
-    let times = Times {
-        connect: Duration::from_secs(10),
-        whole: Duration::from_secs(20),
-    };
-    let caller = Caller::with(script.clone(), Arc::new(guard), times, None, record.clone());
+    let caller = Caller::with(script.clone(), Arc::new(guard), TIMES, None, record.clone());
     (caller, record, script)
 }
 
@@ -147,4 +157,37 @@ fn a_name_that_leads_nowhere_is_not_called() {
     let (caller, record, _) = caller(vec![Vec::new()], Guard::default());
     assert_eq!(post(&caller), Failure::Name);
     assert!(gone(&record).is_empty());
+}
+
+/// A process that calls; as a test of its own it has nothing to do.
+#[test]
+fn entry() {
+    let Ok(url) = env::var(CALL) else { return };
+    let guard = Guard::new(vec!["127.0.0.0/8".parse().unwrap()]);
+    let caller = Caller::new(Arc::new(SystemNames), Arc::new(guard), TIMES, None);
+    assert_eq!(caller.post(&url, &[], b"{}").unwrap().status, 204);
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_not_used() {
+    let (receiver, proxy) = (Receiver::start(), Receiver::start());
+    let mut process = Command::new(env::current_exe().unwrap());
+    process.args(["--exact", "addresses::entry", "--nocapture", "--quiet"]);
+    for name in [
+        "ALL_PROXY",
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "http_proxy",
+    ] {
+        process.env(name, format!("http://{}", proxy.addr));
+    }
+    process.env_remove("NO_PROXY").env_remove("no_proxy");
+    let ended = process
+        .env(CALL, url(receiver.addr, "hook"))
+        .output()
+        .unwrap();
+    assert!(ended.status.success(), "{ended:?}");
+    assert_eq!(receiver.heard().len(), 1);
+    assert!(proxy.heard().is_empty());
 }

@@ -1,12 +1,15 @@
 //! Ends are told: what, to whom, how often, and how that shows.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use beagle::app::Ended;
 use beagle::store::memory::MemoryStore;
-use beagle::store::{JobStore, StoreLimits};
+use beagle::store::sqlite::{SqliteStore, Synchronous};
+use beagle::store::{DeliveryState, JobStore, StoreLimits};
 
 use crate::app::{TestApp, Told, Wanted};
 use crate::fake::{Act, picture};
@@ -236,4 +239,34 @@ fn processes_that_share_a_queue_share_its_callbacks() {
         .each_ref()
         .map(|app| metric(app, "beagle_callbacks_delivered_total"));
     assert_eq!(delivered.iter().sum::<f64>(), 30.0);
+}
+
+#[test]
+fn a_call_that_is_on_its_way_is_recorded_before_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let open = || SqliteStore::open(&path, StoreLimits::default(), Synchronous::Normal).unwrap();
+    let (answer, answered) = mpsc::channel();
+    let answered = Mutex::new(answered);
+    let receiver = Receiver::answering(move |_, _| {
+        answered.lock().unwrap().recv_timeout(crate::GUARD).unwrap();
+        status(204)
+    });
+    let mut wanted = Wanted::default();
+    let mut calls = calls();
+    calls.timeout = crate::GUARD;
+    wanted.settings.webhook = Some(calls);
+    let mut app = TestApp::on(Arc::new(open()), wanted);
+    let told = send(&app, &receiver, Act::Answer, &[]);
+    let id = told.header("x-job-id").parse().unwrap();
+    receiver.wait_for(1);
+    app.tell_to_stop();
+    // It ends: nobody else comes in.
+    while TcpStream::connect(app.addr).is_ok() {
+        thread::yield_now();
+    }
+    answer.send(()).unwrap();
+    assert_eq!(app.stop(), Ended::InOrder);
+    let view = futures_executor::block_on(open().job(id)).unwrap().unwrap();
+    assert_eq!(view.delivery.unwrap().state, DeliveryState::Delivered);
 }

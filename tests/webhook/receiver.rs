@@ -157,14 +157,13 @@ fn hear(mut stream: TcpStream, shared: &Shared) {
     let Some(heard) = read(&mut stream) else {
         return;
     };
-    let answer = {
+    let call = {
         let mut all = shared.heard.lock().unwrap();
-        let answer = (shared.answer)(all.len(), &heard);
-        all.push(heard);
+        all.push(heard.clone());
         shared.changed.notify_all();
-        answer
+        all.len() - 1
     };
-    match answer {
+    match (shared.answer)(call, &heard) {
         Answer::Status(status, headers) => {
             let head = format!(
                 "HTTP/1.1 {status} As Told\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n"
