@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use actix::{Addr, AsyncContext as _, SyncArbiter};
+use actix::{Actor as _, Addr, AsyncContext as _, SyncArbiter};
 use actix_web::web::Data;
 use futures_util::future::{OptionFuture, join};
 use tokio::sync::{Notify, oneshot};
@@ -42,6 +42,8 @@ use crate::store::JobStore;
 use crate::tls::Speaks;
 use crate::traces::Traces;
 use crate::watch::Watch;
+use crate::webhook;
+use crate::webhook::actor::{Deliverer, Parts as DelivererParts};
 
 /// Messages that may wait before an async stage, beside one for each upload at once: credits,
 /// outcomes and notices.
@@ -84,6 +86,8 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// How long the end may take.
     pub grace: Duration,
+    /// How to call back; nothing if nobody is called.
+    pub webhook: Option<webhook::Settings>,
 }
 
 /// What the pipeline runs on.
@@ -121,6 +125,7 @@ pub struct App {
     server: actix_server::Server,
     grpc: Option<grpc::server::Running>,
     batcher: Addr<Batcher>,
+    deliverer: Option<Addr<Deliverer>>,
     store: Arc<dyn JobStore>,
     health: Arc<Health>,
     wedged: Arc<Notify>,
@@ -213,6 +218,22 @@ impl App {
         }));
         let counts = observer.clone();
         let mut grpc = None;
+        let calls = settings
+            .webhook
+            .clone()
+            .filter(|_| settings.role != Role::Worker);
+        let callbacks = calls.as_ref().map(|calls| calls.guard.clone());
+        let deliverer = calls.map(|settings| {
+            let deliverer = Deliverer::new(DelivererParts {
+                store: store.clone(),
+                caller: Arc::new(settings.caller()),
+                settings,
+                write: http::job_body,
+                health: health.clone(),
+                observer: observer.clone(),
+            });
+            deliverer.start()
+        });
         let face = match settings.role {
             Role::Worker => Face::Worker,
             Role::All | Role::Web => {
@@ -230,6 +251,7 @@ impl App {
                     shares: Shares::new(settings.admission, &settings.body),
                     body: settings.body,
                     times: settings.times,
+                    callbacks,
                     health: health.clone(),
                     rate,
                     depth,
@@ -265,6 +287,7 @@ impl App {
             server,
             grpc,
             batcher,
+            deliverer,
             store,
             health,
             wedged,
@@ -297,6 +320,7 @@ impl App {
             server,
             mut grpc,
             batcher,
+            deliverer,
             store,
             health,
             wedged,
@@ -328,6 +352,12 @@ impl App {
             let (done, drained) = oneshot::channel();
             if !hangs && batcher.try_send(Drain { done }).is_ok() {
                 // An ended Batcher holds nothing.
+                let _ = drained.await;
+            }
+            let (done, drained) = oneshot::channel();
+            let calls = deliverer.filter(|_| !hangs);
+            if calls.is_some_and(|calls| calls.try_send(Drain { done }).is_ok()) {
+                // What is not told by then is told by the next process.
                 let _ = drained.await;
             }
             if let Err(error) = store.close().await {

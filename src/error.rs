@@ -36,6 +36,10 @@ pub enum ErrorCode {
     UploadTooSlow,
     /// The body is neither multipart nor JSON nor an image.
     UnsupportedMediaType,
+    /// The URL to call back cannot be called.
+    BadCallback,
+    /// This server calls nobody back.
+    CallbacksOff,
     /// No profile of that name is served.
     UnknownProfile,
     /// An image of a JSON body is not base64.
@@ -80,7 +84,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
@@ -93,6 +97,8 @@ impl ErrorCode {
         Self::TooManyImages,
         Self::UploadTooSlow,
         Self::UnsupportedMediaType,
+        Self::BadCallback,
+        Self::CallbacksOff,
         Self::UnknownProfile,
         Self::MalformedBase64,
         Self::EmptyImage,
@@ -131,6 +137,8 @@ impl ErrorCode {
             Self::TooManyImages => "too_many_images",
             Self::UploadTooSlow => "upload_too_slow",
             Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::BadCallback => "bad_callback",
+            Self::CallbacksOff => "callbacks_off",
             Self::UnknownProfile => "unknown_profile",
             Self::MalformedBase64 => "malformed_base64",
             Self::EmptyImage => "empty_image",
@@ -204,7 +212,9 @@ impl From<&DecodeError> for Refusal {
 impl From<&StoreError> for Refusal {
     fn from(error: &StoreError) -> Self {
         match error {
-            StoreError::TooManyJobs { .. } | StoreError::TooManyBytes { .. } => {
+            StoreError::TooManyJobs { .. }
+            | StoreError::TooManyBytes { .. }
+            | StoreError::TooManyCallbacks { .. } => {
                 Self::new(ErrorCode::QueueFull, error.to_string())
             }
             StoreError::KeyReused { .. } => Self::new(ErrorCode::KeyReused, error.to_string()),

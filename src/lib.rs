@@ -11,6 +11,7 @@
 //!   [`pulse`] allows.
 //! - [`classify`]: batches to labels (the Classifier, one a device).
 //! - [`respond`]: outcomes to the store and to whoever waits (the Responder).
+//! - [`webhook`]: ends of jobs to those who want to be called back (the Deliverer).
 //!
 //! [`watch`] wakes whoever watches a job. [`message`] lists every message between them, [`app`] wires
 //! them. [`config`] is read once; [`health`], [`observe`], [`metrics`], [`traces`] and [`admin`] look on;
@@ -34,6 +35,7 @@ pub mod pulse;
 pub mod classify;
 pub mod respond;
 pub mod watch;
+pub mod webhook;
 pub mod app;
 pub mod config;
 pub mod tls;

@@ -25,17 +25,26 @@ pub enum Point {
     Inferred,
     /// The result is in the store; nobody has been told.
     Completed,
+    /// This process is about to call back about it.
+    CallbackClaimed,
+    /// The call is over; what came of it is in memory alone.
+    CallbackSent,
+    /// What came of the call is in the store.
+    CallbackRecorded,
 }
 
 impl Point {
     /// All of them, in the order of the flow.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Decoded,
         Self::Enqueued,
         Self::Claimed,
         Self::Started,
         Self::Inferred,
         Self::Completed,
+        Self::CallbackClaimed,
+        Self::CallbackSent,
+        Self::CallbackRecorded,
     ];
 
     /// Its name, lower case.
@@ -48,7 +57,19 @@ impl Point {
             Self::Started => "started",
             Self::Inferred => "inferred",
             Self::Completed => "completed",
+            Self::CallbackClaimed => "callback_claimed",
+            Self::CallbackSent => "callback_sent",
+            Self::CallbackRecorded => "callback_recorded",
         }
+    }
+
+    /// Whether only jobs with a callback come to it.
+    #[must_use]
+    pub const fn is_of_callbacks(self) -> bool {
+        matches!(
+            self,
+            Self::CallbackClaimed | Self::CallbackSent | Self::CallbackRecorded
+        )
     }
 }
 
@@ -83,6 +104,12 @@ pub enum Fact {
     Cancelled,
     /// A job became a dead letter, because its last attempt failed here.
     Dead,
+    /// A job's end was told to who wanted it.
+    Delivered,
+    /// Telling it has failed.
+    DeliveryFailed,
+    /// Nobody tries any more, because the receiver does not want it.
+    DeliveryGivenUp,
     /// The store was tended.
     Tended(Tended),
 }

@@ -35,6 +35,8 @@ const DOORS: &[(&str, &[&str])] = &[
         &[
             "model_import/src/fetch/https.rs",
             "src/cli/predict.rs",
+            "src/webhook/caller.rs",
+            "src/webhook/target.rs",
             "tests/",
         ],
     ),
@@ -42,6 +44,7 @@ const DOORS: &[(&str, &[&str])] = &[
         "redis",
         &["src/store/redis/", "tests/store/redis", "benches/redis.rs"],
     ),
+    ("hmac", &["src/webhook/sign.rs"]),
     ("prometheus", &["src/metrics/"]),
     ("opentelemetry", &["src/traces/"]),
     ("opentelemetry_otlp", &["src/traces/"]),
@@ -119,6 +122,10 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         &["actix", "crate::http", "redis", "decode::", "batch::"],
     ),
     ("src/metrics/", &["actix", "http::", "redis", "batch::"]),
+    (
+        "src/webhook/",
+        &["actix_web", "crate::http", "redis", "sqlite", "cli::"],
+    ),
     ("src/message.rs", &["fn "]),
     ("src/error.rs", &["http::", "StatusCode"]),
 ];

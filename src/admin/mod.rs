@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::classify::top::Prediction;
 use crate::respond::record::Record;
 use crate::store::{
-    Cancelled, Finding, JobId, JobState, JobStore, JobView, Stats, StoreError, UnixMillis,
+    Cancelled, Delivery, Finding, JobId, JobState, JobStore, JobView, Stats, StoreError, UnixMillis,
 };
 
 /// How long a job that is retried may wait for its turn.
@@ -84,6 +84,9 @@ pub struct Job {
     /// Why its last attempt failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// How its callback stands, and why a try has failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub callback: Option<Delivery>,
     /// Its answer, if it is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predictions: Option<Vec<Prediction>>,
@@ -101,6 +104,7 @@ impl From<JobView> for Job {
             deadline_ms: view.deadline.0,
             finished_ms: view.finished.map(|finished| finished.0),
             reason: view.reason,
+            callback: view.delivery,
             predictions: record.map(|record| record.predictions),
         }
     }

@@ -12,7 +12,7 @@ use crate::admin::{self, Job, Reply, Request, socket};
 use crate::config::Config;
 use crate::config::layer::Layer;
 use crate::config::store_url::StoreUrl;
-use crate::store::{Finding, JobId, JobState, Severity, Stats, StoreError, UnixMillis};
+use crate::store::{Delivery, Finding, JobId, JobState, Severity, Stats, StoreError, UnixMillis};
 
 /// Shows the queue and puts it right, whether a server runs on it or not.
 ///
@@ -242,6 +242,9 @@ fn show(reply: &Reply) {
         Reply::Jobs(jobs) => jobs.iter().for_each(|job| terminal::line(&row(job))),
         Reply::Job(Some(job)) => {
             terminal::line(&row(job));
+            if let Some(callback) = &job.callback {
+                terminal::line(&told(callback));
+            }
             for prediction in job.predictions.iter().flatten() {
                 let percent = prediction.probability * 100.0;
                 terminal::line(&format!("  {percent:6.2} %  {}", prediction.label));
@@ -259,8 +262,12 @@ fn summary(stats: &Stats) -> String {
     let oldest = stats.oldest.map_or(String::new(), |oldest| {
         format!(", the oldest for {}", age(oldest))
     });
+    let due = match stats.due {
+        0 => String::new(),
+        due => format!(", {due} callback(s) due"),
+    };
     format!(
-        "{} queued, {} running ({:.1} MB{oldest}); {} ended, {} dead",
+        "{} queued, {} running ({:.1} MB{oldest}); {} ended, {} dead{due}",
         stats.queued,
         stats.running,
         stats.bytes as f64 / 1e6,
@@ -291,6 +298,18 @@ fn row(job: &Job) -> String {
         job.profile,
         job.attempts,
         age(UnixMillis(job.created_ms))
+    )
+}
+
+/// How a job's callback stands.
+fn told(callback: &Delivery) -> String {
+    let reason = callback.reason.as_deref().map_or(String::new(), |reason| {
+        format!(", the last failure: {reason}")
+    });
+    format!(
+        "  callback {} after {} tries{reason}",
+        callback.state.name(),
+        callback.tries
     )
 }
 

@@ -19,6 +19,7 @@ use super::grpc::Grpc;
 use super::jobs::JobsLayer;
 use super::tls::TlsLayer;
 use super::traces::TraceLayer;
+use super::webhook::Webhook;
 
 /// What an accepted job must survive for the server to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
@@ -326,6 +327,10 @@ pub struct Layer {
     #[command(flatten)]
     #[serde(default)]
     pub grpc: Grpc,
+    /// See [`Webhook`].
+    #[command(flatten)]
+    #[serde(default)]
+    pub webhook: Webhook,
 }
 
 impl Layer {

@@ -10,6 +10,7 @@ pub mod layer;
 pub mod store_url;
 pub mod tls;
 pub mod traces;
+pub mod webhook;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -35,6 +36,7 @@ use connections::ConnectionsLayer;
 use jobs::JobsLayer;
 use layer::{Durability, Layer, Role};
 use store_url::StoreUrl;
+use webhook::Webhook;
 
 /// A configuration that cannot be used.
 #[derive(Debug, Error)]
@@ -164,6 +166,7 @@ fn defaults(cores: usize) -> Layer {
             max_watchers: Some(1024),
         },
         connections: ConnectionsLayer::usual(),
+        webhook: Webhook::defaults(),
         ..Layer::default()
     }
 }
@@ -221,6 +224,8 @@ impl Config {
             max_results: whole.max_results.unwrap_or_default(),
             result_ttl: time("result-ttl", whole.result_ttl)?,
             key_ttl: time("key-ttl", whole.key_ttl)?,
+            max_callbacks: at_least_one("webhook-max", whole.webhook.max)?,
+            callback_ttl: time("webhook-give-up", whole.webhook.give_up)?,
             lease: settings.lease,
             ..StoreLimits::default()
         };
@@ -308,6 +313,7 @@ fn settings(whole: &Layer, cores: usize) -> Result<Settings, ConfigError> {
         connections: at_least_one("max-connections", whole.max_connections)?,
         drain_delay: whole.drain_delay.unwrap_or_default(),
         grace: time("grace", whole.grace)?,
+        webhook: whole.webhook.settings()?,
     })
 }
 

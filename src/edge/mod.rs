@@ -30,6 +30,7 @@ use crate::store::{JobId, JobStore};
 use crate::ticket::{Answer, Place, Reply, Ticket};
 use crate::traceparent::TraceParent;
 use crate::watch::Watch;
+use crate::webhook::guard::Guard;
 
 /// Labels in an answer when nothing is said: the article's five.
 pub(crate) const LABELS: u16 = 5;
@@ -55,6 +56,9 @@ pub struct Times {
     /// How long a job that is kept may wait for its turn.
     pub keep_for: Duration,
 }
+
+/// Who may be called back; nothing if nobody is.
+pub(crate) type Callbacks = Option<Arc<Guard>>;
 
 /// How long a caller waits, and what then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +94,8 @@ pub struct Edge {
     pub body: BodyLimits,
     /// How long callers and jobs wait.
     pub times: Times,
+    /// Who may be called back; nothing if nobody is.
+    pub callbacks: Option<Arc<Guard>>,
     /// Whether the process can do its work.
     pub health: Arc<Health>,
     /// How fast jobs end.

@@ -18,6 +18,8 @@ const PUSHBACK: &str = "grpc-retry-pushback-ms";
 const fn code(code: ErrorCode) -> Code {
     match code {
         ErrorCode::BadRequest
+        | ErrorCode::BadCallback
+        | ErrorCode::CallbacksOff
         | ErrorCode::TooManyImages
         | ErrorCode::UnsupportedMediaType
         | ErrorCode::MalformedBase64

@@ -25,7 +25,10 @@ const CHALLENGE: &str = "Bearer realm=\"beagle\"";
 /// The status of each code: the one place that knows.
 pub(super) const fn status(code: ErrorCode) -> StatusCode {
     match code {
-        ErrorCode::BadRequest | ErrorCode::UnknownProfile => StatusCode::BAD_REQUEST,
+        ErrorCode::BadRequest
+        | ErrorCode::BadCallback
+        | ErrorCode::CallbacksOff
+        | ErrorCode::UnknownProfile => StatusCode::BAD_REQUEST,
         ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorCode::Forbidden => StatusCode::FORBIDDEN,
         ErrorCode::RateLimited | ErrorCode::TooManyInFlight | ErrorCode::TooManyConnections => {
@@ -192,6 +195,7 @@ pub(super) fn with_job<T>(
         standing,
         predictions,
         error: refusal.as_ref().map(ErrorBody::from),
+        callback: view.delivery.as_ref().map(|delivery| delivery.state),
     })
 }
 
@@ -200,6 +204,12 @@ pub(super) fn job(view: &JobView, standing: Standing) -> HttpResponse {
     let mut response = HttpResponse::Ok();
     response.insert_header((JOB_ID, view.id.to_string()));
     with_job(view, standing, |job| response.json(job))
+}
+
+/// The same, as it is written down for whoever is called back.
+pub fn job_body(view: &JobView) -> Vec<u8> {
+    // Strings and numbers always serialise; what is not a number becomes null.
+    with_job(view, Standing::default(), |job| serde_json::to_vec(job)).unwrap_or_default()
 }
 
 /// A job's name and state alone.

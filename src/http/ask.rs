@@ -9,9 +9,10 @@ use actix_web::web;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::callback;
 use crate::access::caller::Caller;
 use crate::classify::catalog::Catalog;
-use crate::edge::{LABELS, MOST_LABELS, Patience, Times, check_key};
+use crate::edge::{Callbacks, LABELS, MOST_LABELS, Patience, Times, check_key};
 use crate::error::{ErrorCode, Refusal};
 use crate::message::Ask;
 use crate::store::{Priority, UnixMillis};
@@ -54,6 +55,14 @@ pub(super) struct Query {
     #[serde(default)]
     #[param(default = false, required = false)]
     keep: bool,
+    /// Called when the job has ended: an https address.
+    #[param(
+        format = "uri",
+        max_length = 2048,
+        example = "https://example.org/labels",
+        nullable = false
+    )]
+    callback: Option<String>,
 }
 
 /// What the headers of a request with images may ask. They are read one by one, to say which is
@@ -125,11 +134,12 @@ pub(super) fn read(
     headers: &HeaderMap,
     catalog: &Catalog,
     times: &Times,
+    callbacks: &Callbacks,
     manner: Manner,
 ) -> Result<(Ask, Patience), Refusal> {
     let query = web::Query::<Query>::from_query(query).map_err(|error| {
         bad(format!(
-            "the query is wrong ({error}): top, profile, priority and keep are known"
+            "the query is wrong ({error}): top, profile, priority, keep and callback are known"
         ))
     })?;
     let top = query.top.unwrap_or(LABELS);
@@ -159,7 +169,9 @@ pub(super) fn read(
             .min(timeout),
         respond_async: respond_async || wait.is_some(),
     };
-    let keep = query.keep || patience.respond_async || idempotency_key.is_some();
+    let callback = callback::read(query.callback.as_deref(), callbacks)?;
+    let keep =
+        query.keep || patience.respond_async || idempotency_key.is_some() || callback.is_some();
     let lives = if keep { times.keep_for } else { timeout };
     let ask = Ask {
         caller,
@@ -169,7 +181,7 @@ pub(super) fn read(
         deadline: UnixMillis::now().after(lives),
         idempotency_key,
         keep,
-        callback: None,
+        callback,
         traceparent: traceparent(headers),
     };
     Ok((ask, patience))

@@ -22,7 +22,7 @@ use utoipa::openapi::{Content, ContentBuilder, RefOr, Required, Response, Respon
 
 use super::{answer, events, health, jobs, listed, metrics, predict, said, upload};
 use crate::error::ErrorCode;
-use crate::store::{JobState, Priority};
+use crate::store::{DeliveryState, JobState, Priority};
 
 /// A PNG file of one pixel.
 pub(super) const PIXEL: &str =
@@ -40,8 +40,14 @@ const FILES: [&str; 7] = [
 /// What a header can carry as the name of a field.
 const FIELD_NAME: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$";
 /// Why images may be refused.
-const OF_IMAGES: [ErrorCode; 25] = [
+const OF_IMAGES: [ErrorCode; 31] = [
     ErrorCode::BadRequest,
+    ErrorCode::BadCallback,
+    ErrorCode::CallbacksOff,
+    ErrorCode::Unauthorized,
+    ErrorCode::Forbidden,
+    ErrorCode::RateLimited,
+    ErrorCode::TooManyInFlight,
     ErrorCode::UnknownProfile,
     ErrorCode::UnknownJob,
     ErrorCode::UploadTooSlow,
@@ -68,14 +74,21 @@ const OF_IMAGES: [ErrorCode; 25] = [
     ErrorCode::TimedOut,
 ];
 /// Why a look at a job may be refused.
-const OF_LOOKS: [ErrorCode; 4] = [
+const OF_LOOKS: [ErrorCode; 6] = [
     ErrorCode::BadRequest,
+    ErrorCode::Unauthorized,
+    ErrorCode::RateLimited,
     ErrorCode::UnknownJob,
     ErrorCode::QueueFull,
     ErrorCode::StoreUnavailable,
 ];
 /// Why it may not be possible to take a job back.
-const OF_DELETION: [ErrorCode; 2] = [ErrorCode::UnknownJob, ErrorCode::StoreUnavailable];
+const OF_DELETION: [ErrorCode; 4] = [
+    ErrorCode::Unauthorized,
+    ErrorCode::RateLimited,
+    ErrorCode::UnknownJob,
+    ErrorCode::StoreUnavailable,
+];
 
 /// What each handler says of itself.
 #[derive(OpenApi)]
@@ -306,6 +319,11 @@ pub(super) fn codes() -> Schema {
 /// The names of all states.
 pub(super) fn states() -> Schema {
     names(JobState::ALL.map(JobState::name))
+}
+
+/// The names of all states of a delivery.
+pub(super) fn deliveries() -> Schema {
+    names(DeliveryState::ALL.map(DeliveryState::name))
 }
 
 /// A job as JSON in a line of text.

@@ -6,6 +6,7 @@ mod access;
 mod headers;
 mod arriving;
 mod ask;
+mod callback;
 mod upload;
 mod fed;
 mod listed;
@@ -30,6 +31,8 @@ use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, Error, HttpResponse, Route};
+
+pub use answer::job_body;
 
 use crate::edge::Edge;
 use crate::edge::door::Door;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::classify::top::Prediction;
 use crate::edge;
 use crate::error::{ErrorCode, Refusal};
-use crate::store::{JobId, JobState, Place};
+use crate::store::{DeliveryState, JobId, JobState, Place};
 
 /// A label and its probability.
 #[derive(ToSchema)]
@@ -185,6 +185,10 @@ pub(super) struct Job<'a> {
     /// Why there is no answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<ErrorBody<'a>>,
+    /// How its callback stands, if it has one.
+    #[schema(schema_with = super::document::deliveries, required = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) callback: Option<DeliveryState>,
 }
 
 /// One event.

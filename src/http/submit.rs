@@ -72,6 +72,7 @@ async fn accept(
         request.headers(),
         &edge.catalog,
         &edge.times,
+        &edge.callbacks,
         manner,
     )?;
     let body = upload::read(request.headers(), payload, &edge.body, &edge.admission).await?;

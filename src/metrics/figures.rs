@@ -77,7 +77,7 @@ impl Figures {
         )
     }
 
-    fn queue(&self, stats: &Stats) -> prometheus::Result<[MetricFamily; 5]> {
+    fn queue(&self, stats: &Stats) -> prometheus::Result<[MetricFamily; 6]> {
         let age = stats.oldest.map(|oldest| self.now.since(oldest));
         Ok([
             labelled(
@@ -108,6 +108,11 @@ impl Figures {
                 "beagle_queue_results",
                 "Ended jobs whose outcome is kept, dead letters left out.",
                 stats.ended as f64,
+            )?,
+            gauge(
+                "beagle_queue_callbacks_due",
+                "Ended jobs whose callback is still to be delivered.",
+                stats.due as f64,
             )?,
         ])
     }

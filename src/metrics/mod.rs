@@ -41,6 +41,9 @@ pub struct Metrics {
     dead: IntCounter,
     expired: IntCounter,
     cancelled: IntCounter,
+    delivered: IntCounter,
+    failed_deliveries: IntCounter,
+    given_up: IntCounter,
     refused: IntCounterVec,
     decode: Histogram,
     queue: Histogram,
@@ -103,6 +106,18 @@ impl Metrics {
                 "beagle_jobs_cancelled_total",
                 "Jobs taken back by their caller or because nobody waited any more.",
             )?,
+            delivered: counter(
+                "beagle_callbacks_delivered_total",
+                "Callbacks that a receiver has taken from this process.",
+            )?,
+            failed_deliveries: counter(
+                "beagle_callback_tries_failed_total",
+                "Callbacks by this process that no receiver has taken; most are tried again.",
+            )?,
+            given_up: counter(
+                "beagle_callbacks_given_up_total",
+                "Callbacks that nobody tries any more, found so by this process.",
+            )?,
             refused,
             decode: times(
                 "beagle_decode_duration_seconds",
@@ -151,6 +166,7 @@ impl Metrics {
         self.recovered.inc_by(tended.reclaimed);
         self.expired.inc_by(tended.expired);
         self.dead.inc_by(tended.dead);
+        self.given_up.inc_by(tended.given_up);
     }
 }
 
@@ -159,7 +175,13 @@ impl Observer for Metrics {
         match point {
             Point::Enqueued => self.accepted.inc(),
             Point::Completed => self.completed.inc(),
-            Point::Decoded | Point::Claimed | Point::Started | Point::Inferred => {}
+            Point::Decoded
+            | Point::Claimed
+            | Point::Started
+            | Point::Inferred
+            | Point::CallbackClaimed
+            | Point::CallbackSent
+            | Point::CallbackRecorded => {}
         }
     }
 
@@ -183,6 +205,9 @@ impl Observer for Metrics {
             Fact::Refused(code) => self.refused.with_label_values(&[code.name()]).inc(),
             Fact::Cancelled => self.cancelled.inc(),
             Fact::Dead => self.dead.inc(),
+            Fact::Delivered => self.delivered.inc(),
+            Fact::DeliveryFailed => self.failed_deliveries.inc(),
+            Fact::DeliveryGivenUp => self.given_up.inc(),
             Fact::Tended(tended) => self.tended(tended),
         }
     }

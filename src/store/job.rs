@@ -10,7 +10,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::Callback;
+use super::{Callback, Delivery};
 
 /// A job's name, unique for ever: a UUID of version 7, so names sort by the time of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -323,6 +323,8 @@ pub struct JobView {
     pub reason: Option<String>,
     /// See [`NewJob::callback`].
     pub callback: Option<Callback>,
+    /// How the telling of its end goes, once it has ended and if somebody is told.
+    pub delivery: Option<Delivery>,
     /// See [`NewJob::traceparent`].
     pub traceparent: Option<String>,
 }

@@ -33,8 +33,13 @@ pub struct StoreLimits {
     pub max_bytes: u64,
     /// Most dead letters kept, with their pixels; beyond, the oldest goes.
     pub max_dead: u64,
-    /// Most ended jobs whose outcome is kept; beyond, the oldest goes.
+    /// Most ended jobs whose outcome is kept; beyond, the oldest goes. Those with a delivery that
+    /// is due are kept beside them.
     pub max_results: u64,
+    /// Most jobs with a [`Callback`] that have not ended or whose delivery has not.
+    pub max_callbacks: u64,
+    /// How long after a job's end its delivery is tried.
+    pub callback_ttl: Duration,
     /// How long an outcome (done, expired, cancelled) is kept.
     pub result_ttl: Duration,
     /// How long an idempotency key is kept, and the outcome of the job it names.
@@ -48,13 +53,15 @@ pub struct StoreLimits {
 
 impl Default for StoreLimits {
     /// 20,000 jobs or 4 GiB of pixels; 1,000 dead letters; 100,000 results for an hour, keys for
-    /// a day; a lease of 30 s; one attempt in company and three alone.
+    /// a day; 10,000 callbacks, tried for a day; a lease of 30 s; one attempt in company and three alone.
     fn default() -> Self {
         Self {
             max_jobs: 20_000,
             max_bytes: 4 << 30,
             max_dead: 1_000,
             max_results: 100_000,
+            max_callbacks: 10_000,
+            callback_ttl: Duration::from_secs(24 * 3600),
             result_ttl: Duration::from_secs(3600),
             key_ttl: Duration::from_secs(24 * 3600),
             lease: Duration::from_secs(30),
@@ -80,6 +87,14 @@ pub enum StoreError {
         /// Bytes in it.
         bytes: u64,
         /// [`StoreLimits::max_bytes`].
+        limit: u64,
+    },
+    /// As many callbacks wait for their job's end or their delivery as may.
+    #[error("too many callbacks wait: {callbacks} of at most {limit}")]
+    TooManyCallbacks {
+        /// Jobs with one that has not ended.
+        callbacks: u64,
+        /// [`StoreLimits::max_callbacks`].
         limit: u64,
     },
     /// The key names another request.
@@ -121,6 +136,9 @@ pub struct Stats {
     pub dead: u64,
     /// Ended jobs whose outcome is kept, dead letters left out.
     pub ended: u64,
+    /// Jobs that have ended and whose callback is still to be delivered.
+    #[serde(default)]
+    pub due: u64,
     /// When the oldest job that is queued or running arrived.
     pub oldest: Option<UnixMillis>,
 }
@@ -134,6 +152,8 @@ pub struct Tended {
     pub expired: u64,
     /// Jobs that became dead letters, because who ran them died at the last attempt.
     pub dead: u64,
+    /// Deliveries that were tried for as long as they may be.
+    pub given_up: u64,
 }
 
 /// How serious a finding is.
@@ -196,8 +216,8 @@ pub trait JobStore: Send + Sync + 'static {
     /// the same answer.
     ///
     /// # Errors
-    /// [`StoreError::TooManyJobs`], [`StoreError::TooManyBytes`], [`StoreError::KeyReused`],
-    /// [`StoreError::Unavailable`].
+    /// [`StoreError::TooManyJobs`], [`StoreError::TooManyBytes`],
+    /// [`StoreError::TooManyCallbacks`], [`StoreError::KeyReused`], [`StoreError::Unavailable`].
     async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError>;
 
     /// Waits until there is a job to run, and takes at most `room` of them, `room` not 0: high
@@ -265,12 +285,33 @@ pub trait JobStore: Send + Sync + 'static {
     /// [`StoreError::Unavailable`].
     async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError>;
 
+    /// Takes at most `room` deliveries that are due, those that have waited longest first, each for
+    /// so long: whoever does not say in that time what came of its try has lost its turn. The end
+    /// of a job with a [`Callback`] and its delivery are one change, so none is forgotten; what
+    /// is known of the job is kept until the delivery has ended, and then as long as any outcome.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn claim_deliveries(
+        &self,
+        room: usize,
+        lease: Duration,
+    ) -> Result<Vec<DueDelivery>, StoreError>;
+
+    /// Records what came of tries, in the order given: whether it counts. It does not when another
+    /// has taken the turn, or the delivery has ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn settle_deliveries(&self, tried: &[Tried]) -> Result<Vec<bool>, StoreError>;
+
     /// Names of jobs as they come to their end, here or in another process. At most once: a
     /// receiver that lags or a connection that breaks loses some, so whoever waits asks
     /// [`job`](Self::job) now and then as well.
     fn ended(&self) -> broadcast::Receiver<JobId>;
 
-    /// Takes back what leases have lost, ends what has expired, forgets what is old. To be called
+    /// Takes back what leases have lost, ends what has expired, gives up deliveries that are too
+    /// old, forgets what is old. To be called
     /// about once a second.
     ///
     /// # Errors
@@ -294,10 +335,12 @@ pub trait JobStore: Send + Sync + 'static {
     /// is no such dead letter.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`], [`StoreError::TooManyJobs`], [`StoreError::TooManyBytes`].
+    /// [`StoreError::Unavailable`], [`StoreError::TooManyJobs`], [`StoreError::TooManyBytes`],
+    /// [`StoreError::TooManyCallbacks`].
     async fn retry(&self, id: JobId, deadline: UnixMillis) -> Result<bool, StoreError>;
 
-    /// Forgets every job in a final state; gives how many there were. Jobs that are queued or
+    /// Forgets every job in a final state, and with it a delivery that is due; gives how many
+    /// there were. Jobs that are queued or
     /// running are not touched: the answer for those states is 0.
     ///
     /// # Errors

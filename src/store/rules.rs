@@ -2,6 +2,8 @@
 //!
 //! Must not know: any particular store, the clock.
 
+use std::time::Duration;
+
 use super::{Priority, StoreError, StoreLimits, UnixMillis};
 
 /// Of so many jobs that are claimed one is of low priority, if one waits.
@@ -45,6 +47,26 @@ pub(crate) fn admit(
     Ok(())
 }
 
+/// Whether one more job with a callback may join `callbacks` others that have not ended.
+pub(crate) fn admit_callback(limits: &StoreLimits, callbacks: u64) -> Result<(), StoreError> {
+    if callbacks >= limits.max_callbacks {
+        let limit = limits.max_callbacks;
+        return Err(StoreError::TooManyCallbacks { callbacks, limit });
+    }
+    Ok(())
+}
+
+/// When a delivery is tried again that failed now, of a job that ended then: not after the time
+/// at which it is given up.
+pub(crate) fn try_again(
+    limits: &StoreLimits,
+    now: UnixMillis,
+    after: Duration,
+    finished: UnixMillis,
+) -> UnixMillis {
+    now.after(after).min(finished.after(limits.callback_ttl))
+}
+
 /// Until when the outcome of a job is kept that ended now, and whose key lives until `key`.
 pub(crate) fn keep_until(
     limits: &StoreLimits,
@@ -62,8 +84,6 @@ pub(crate) fn died_each_time(attempts: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn limits() -> StoreLimits {
@@ -100,6 +120,35 @@ mod tests {
             }
             assert_eq!((claimed, low, normal), (48, 1, 3));
         }
+    }
+
+    #[test]
+    fn a_callback_more_than_the_bound_is_too_many() {
+        let limits = StoreLimits {
+            max_callbacks: 2,
+            ..limits()
+        };
+        assert_eq!(admit_callback(&limits, 1), Ok(()));
+        let full = StoreError::TooManyCallbacks {
+            callbacks: 2,
+            limit: 2,
+        };
+        assert_eq!(admit_callback(&limits, 2), Err(full));
+    }
+
+    #[test]
+    fn a_try_is_never_later_than_the_end_of_all_tries() {
+        let limits = StoreLimits {
+            callback_ttl: Duration::from_millis(500),
+            ..limits()
+        };
+        let again = |after| {
+            let after = Duration::from_millis(after);
+            try_again(&limits, UnixMillis(1_200), after, UnixMillis(1_000))
+        };
+        assert_eq!(again(299), UnixMillis(1_499));
+        assert_eq!(again(301), UnixMillis(1_500));
+        assert_eq!(again(u64::MAX), UnixMillis(1_500));
     }
 
     #[test]

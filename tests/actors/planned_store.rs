@@ -5,13 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use beagle::store::memory::MemoryStore;
 use beagle::store::{
-    Cancelled, Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding,
-    JobId, JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError, StoreLimits,
-    Tended, UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Description, DueDelivery, Enqueued, Failed, Failure,
+    Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError,
+    StoreLimits, Tended, Tried, UnixMillis,
 };
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, timeout};
@@ -218,6 +219,18 @@ impl JobStore for PlannedStore {
 
     async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError> {
         self.inner.ahead(id).await
+    }
+
+    async fn claim_deliveries(
+        &self,
+        room: usize,
+        lease: Duration,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        self.inner.claim_deliveries(room, lease).await
+    }
+
+    async fn settle_deliveries(&self, tried: &[Tried]) -> Result<Vec<bool>, StoreError> {
+        self.inner.settle_deliveries(tried).await
     }
 
     fn ended(&self) -> broadcast::Receiver<JobId> {

@@ -79,6 +79,7 @@ impl Default for Wanted {
                 door: Door::default(),
                 drain_delay: Duration::ZERO,
                 grace: GUARD,
+                webhook: None,
             },
             store,
             models: 1,

@@ -11,6 +11,11 @@ use std::time::{Duration, Instant};
 use beagle::config::layer::Role;
 use beagle::store::memory::MemoryStore;
 use beagle::store::{Demand, JobStore, StoreLimits, sharded};
+use beagle::webhook;
+use beagle::webhook::caller::SystemNames;
+use beagle::webhook::guard::Guard;
+use beagle::webhook::policy::Waits;
+use beagle::webhook::sign::Keyring;
 
 use crate::GUARD;
 use crate::app::{TestApp, Wanted};
@@ -134,6 +139,7 @@ fn what_happened_is_counted_and_timed() {
         ("beagle_queue_bytes", 0.0),
         ("beagle_queue_dead_letters", 1.0),
         ("beagle_queue_results", 4.0),
+        ("beagle_queue_callbacks_due", 0.0),
     ]);
     let (answer, inference) = (
         page.values["beagle_answer_duration_seconds_sum"],
@@ -198,6 +204,37 @@ fn a_job_past_its_deadline_is_counted() {
     let not_waiting = [BMP, ("Prefer", "respond-async")];
     app.post_with("/predict", &picture(1, Act::Answer), &not_waiting);
     Page::wait_for(&app, "beagle_jobs_expired_total", 1.0);
+}
+
+#[test]
+fn callbacks_that_nobody_takes_are_counted() {
+    let secret = "key:AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+    let app = TestApp::with(|wanted| {
+        wanted.store.callback_ttl = Duration::from_secs(1);
+        wanted.settings.webhook = Some(webhook::Settings {
+            keys: Arc::new(Keyring::parse(secret).unwrap()),
+            guard: Arc::new(Guard::new(vec!["127.0.0.1".parse().unwrap()])),
+            names: Arc::new(SystemNames),
+            callers: 1,
+            connect_timeout: GUARD,
+            timeout: GUARD,
+            waits: Waits::default(),
+            certificates: None,
+        });
+    });
+    // Nobody listens on this port: see below.
+    let asked = app.post(
+        "/predict?callback=http://127.0.0.1:1/",
+        &picture(1, Act::Answer),
+    );
+    asked.assert_class(1);
+    let page = Page::wait_for(&app, "beagle_callback_tries_failed_total", 1.0);
+    page.assert(&[("beagle_callbacks_delivered_total", 0.0)]);
+    let page = Page::wait_for(&app, "beagle_callbacks_given_up_total", 1.0);
+    page.assert(&[
+        ("beagle_callback_tries_failed_total", 1.0),
+        ("beagle_queue_callbacks_due", 0.0),
+    ]);
 }
 
 #[test]

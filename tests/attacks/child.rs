@@ -122,6 +122,7 @@ fn settings(access: Access) -> Settings {
         },
         lease: StoreLimits::default().lease,
         wedge_timeout: GUARD,
+        webhook: None,
         watchers: 1024,
         credits: 1,
         http_threads: 2,

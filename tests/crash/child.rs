@@ -131,5 +131,6 @@ fn settings() -> Settings {
         door: Door::default(),
         drain_delay: Duration::ZERO,
         grace: GUARD,
+        webhook: None,
     }
 }

@@ -186,5 +186,6 @@ fn settings(orders: &Orders) -> Settings {
         door: Door::default(),
         drain_delay: orders.drain_delay,
         grace: GUARD,
+        webhook: None,
     }
 }

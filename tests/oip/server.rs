@@ -255,6 +255,7 @@ fn settings(lease: Duration) -> Settings {
         http_threads: 2,
         connections: 256,
         watchers: 1024,
+        webhook: None,
         door: Door::default(),
         drain_delay: Duration::ZERO,
         grace: GUARD,

@@ -5,10 +5,12 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use beagle::store::memory::MemoryStore;
 use beagle::store::{
-    Claimed, JobId, JobState, JobStore, JobView, Lease, NewJob, Priority, StoreLimits, UnixMillis,
+    Claimed, DueDelivery, JobId, JobState, JobStore, JobView, Lease, NewJob, Outcome, Priority,
+    StoreLimits, Tried, Turn, UnixMillis,
 };
 use bytes::Bytes;
 
@@ -52,6 +54,7 @@ async fn memory_and_sqlite_agree_whatever_is_asked() {
 async fn agree(memory: &dyn JobStore, sqlite: &dyn JobStore, mut dice: Dice) {
     let mut ids: Vec<JobId> = vec![JobId::new()];
     let mut leases: Vec<Lease> = Vec::new();
+    let mut turns: Vec<Turn> = Vec::new();
     for step in 0..400 {
         /// Asks both and compares.
         macro_rules! both {
@@ -64,7 +67,7 @@ async fn agree(memory: &dyn JobStore, sqlite: &dyn JobStore, mut dice: Dice) {
         }
         let id = dice.pick(&ids).unwrap();
         let lease = dice.pick(&leases);
-        match (dice.roll(12), lease) {
+        match (dice.roll(14), lease) {
             (0..=2, _) => {
                 let job = any_job(&mut dice);
                 ids.push(job.id);
@@ -96,6 +99,32 @@ async fn agree(memory: &dyn JobStore, sqlite: &dyn JobStore, mut dice: Dice) {
                     }
                 }
             },
+            (11, _) => {
+                let lease = [NEVER, Duration::ZERO][dice.roll(2)];
+                let wanted = memory.claim_deliveries(100, lease).await.unwrap();
+                let got = sqlite.claim_deliveries(100, lease).await.unwrap();
+                turns.extend(got.iter().map(|one| one.turn));
+                assert_eq!(due(got), due(wanted), "step {step}: claim_deliveries");
+            }
+            (12, _) => {
+                if let Some(turn) = dice.pick(&turns) {
+                    let reason = "no".to_owned();
+                    let outcome = match dice.roll(4) {
+                        0 => Outcome::GivenUp { reason },
+                        1 => Outcome::Delivered,
+                        2 => Outcome::Again {
+                            after: NEVER,
+                            reason,
+                        },
+                        _ => Outcome::Again {
+                            after: Duration::ZERO,
+                            reason,
+                        },
+                    };
+                    let tried = [Tried { turn, outcome }];
+                    let _ = both!(settle_deliveries, &tried);
+                }
+            }
             _ => {
                 let _ = both!(stats);
                 let state = dice.pick(&JobState::ALL).filter(|_| dice.roll(2) == 0);
@@ -133,6 +162,16 @@ fn any_job(dice: &mut Dice) -> NewJob {
         },
         ..named
     }
+}
+
+/// The turns and jobs of deliveries, in any order: two may have come due in one millisecond.
+fn due(deliveries: Vec<DueDelivery>) -> Vec<(Turn, Vec<JobView>)> {
+    let jobs = deliveries.into_iter();
+    let mut jobs: Vec<_> = jobs
+        .map(|one| (one.turn, timeless(vec![one.job])))
+        .collect();
+    jobs.sort_by_key(|(turn, _)| turn.id);
+    jobs
 }
 
 /// What there is to claim, if there is something.

@@ -6,6 +6,7 @@
 pub(crate) mod admission;
 pub(crate) mod attempts;
 pub(crate) mod claiming;
+pub(crate) mod deliveries;
 pub(crate) mod endings;
 pub(crate) mod keeping;
 pub(crate) mod leases;
@@ -96,6 +97,18 @@ macro_rules! every_store {
             endings::a_claimed_job_that_was_not_started_expires,
             endings::every_end_is_told,
             endings::an_end_is_told_once,
+            deliveries::a_delivery_is_due_with_the_end_and_not_before,
+            deliveries::every_end_is_due_with_what_is_known_of_it,
+            deliveries::a_delivery_that_is_tried_is_nobody_elses_until_the_lease_ends,
+            deliveries::concurrent_claims_never_give_a_delivery_twice,
+            deliveries::a_delivered_end_is_told_no_more,
+            deliveries::a_failed_delivery_comes_again_after_its_wait,
+            deliveries::a_delivery_is_given_up_by_who_tries,
+            deliveries::a_delivery_is_given_up_after_its_time,
+            deliveries::what_is_due_outlives_its_outcomes_time,
+            deliveries::callbacks_are_bounded_until_they_have_ended,
+            deliveries::a_retried_dead_letter_is_told_again,
+            deliveries::a_purge_forgets_what_is_due,
             keeping::an_outcome_is_forgotten_after_its_time,
             keeping::an_outcome_with_a_key_lives_as_long_as_the_key,
             keeping::a_purge_forgets_one_state_alone,
@@ -130,6 +143,8 @@ macro_rules! one_place_store {
             attempts::a_retry_is_refused_by_a_full_queue,
             endings::a_result_is_recorded_by_a_full_queue,
             endings::a_claim_expires_what_it_passes_over,
+            deliveries::what_is_due_takes_no_room_among_what_is_kept,
+            deliveries::those_that_wait_longest_come_first,
             keeping::the_oldest_outcome_goes_when_there_are_too_many,
             keeping::the_oldest_dead_letter_goes_when_there_are_too_many,
             keeping::dead_letters_do_not_count_as_outcomes,
@@ -159,6 +174,7 @@ macro_rules! durable_store {
             reopening::running_jobs_come_back_with_their_attempts,
             reopening::results_are_there_again,
             reopening::callbacks_and_spans_are_there_again,
+            deliveries::deliveries_are_there_again,
             reopening::dead_letters_are_there_again_with_their_pixels,
             reopening::keys_are_there_again,
             reopening::bounds_count_what_was_there,

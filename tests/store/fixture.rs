@@ -29,6 +29,8 @@ pub(crate) fn limits() -> StoreLimits {
         max_bytes: 1 << 20,
         max_dead: 100,
         max_results: 100,
+        max_callbacks: 100,
+        callback_ttl: NEVER,
         result_ttl: NEVER,
         key_ttl: NEVER,
         lease: NEVER,
@@ -189,6 +191,7 @@ pub(crate) async fn tend_until(store: &dyn JobStore, enough: impl Fn(&Tended) ->
             all.reclaimed += tended.reclaimed;
             all.expired += tended.expired;
             all.dead += tended.dead;
+            all.given_up += tended.given_up;
             tokio::task::yield_now().await;
         }
     };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::mem;
 
 use super::record::Record;
-use crate::store::rules::{admit, died_each_time, keep_until, turns};
+use crate::store::rules::{admit, admit_callback, died_each_time, turns};
 use crate::store::{
     Cancelled, Claimed, Completed, Completion, Enqueued, Failed, Failure, Idempotency, JobId,
     JobState, JobView, Lease, NewJob, Priority, Start, Stats, StoreError, StoreLimits, Tended,
@@ -15,8 +15,8 @@ use crate::store::{
 
 /// A queue.
 pub(super) struct Core {
-    limits: StoreLimits,
-    jobs: HashMap<JobId, Record>,
+    pub(super) limits: StoreLimits,
+    pub(super) jobs: HashMap<JobId, Record>,
     /// Jobs to be claimed, the first to go first: queued ones that nobody holds.
     ready: BTreeMap<(Priority, u64), JobId>,
     /// Jobs that are queued or running.
@@ -24,9 +24,11 @@ pub(super) struct Core {
     /// Bytes of pixels of those.
     bytes: u64,
     /// Dead letters, the oldest first.
-    dead: BTreeMap<(UnixMillis, u64), JobId>,
+    pub(super) dead: BTreeMap<(UnixMillis, u64), JobId>,
     /// Outcomes of other ended jobs, the oldest first.
-    outcomes: BTreeMap<(UnixMillis, u64), JobId>,
+    pub(super) outcomes: BTreeMap<(UnixMillis, u64), JobId>,
+    /// Jobs with a callback, until that has ended; in neither of the two before.
+    pub(super) owed: HashSet<JobId>,
     keys: HashMap<String, JobId>,
     next: u64,
     /// Jobs claimed so far.
@@ -47,6 +49,7 @@ impl Core {
             bytes: 0,
             dead: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            owed: HashSet::new(),
             keys: HashMap::new(),
             next: 0,
             claimed: 0,
@@ -75,6 +78,10 @@ impl Core {
         }
         let size = job.pixels.len() as u64;
         admit(&self.limits, self.live.len() as u64, self.bytes, size)?;
+        if job.callback.is_some() {
+            admit_callback(&self.limits, self.owed.len() as u64)?;
+            self.owed.insert(job.id);
+        }
         let (id, place) = (job.id, self.next_place());
         let key_until = job.idempotency.as_ref().map(|asked| {
             self.keys.insert(asked.key.clone(), id);
@@ -227,6 +234,7 @@ impl Core {
             self.end(id, JobState::Expired, now);
             tended.expired += 1;
         }
+        tended.given_up = self.give_up(now);
         let old = self.outcomes.values().copied();
         let old: Vec<JobId> = old.filter(|id| !self.jobs[id].lives(now)).collect();
         old.into_iter().for_each(|id| self.forget(id));
@@ -237,12 +245,15 @@ impl Core {
         let live = || self.live.iter().map(|id| &self.jobs[id]);
         let running = live().filter(|record| record.state == JobState::Running);
         let running = running.count() as u64;
+        let due = |dead| self.due(|state| (state == JobState::Dead) == dead).len() as u64;
+        let (due_dead, due_others) = (due(true), due(false));
         Stats {
             queued: self.live.len() as u64 - running,
             running,
             bytes: self.bytes,
-            dead: self.dead.len() as u64,
-            ended: self.outcomes.len() as u64,
+            dead: self.dead.len() as u64 + due_dead,
+            ended: self.outcomes.len() as u64 + due_others,
+            due: due_dead + due_others,
             oldest: live().map(|record| record.job.created).min(),
         }
     }
@@ -271,11 +282,16 @@ impl Core {
         };
         let size = record.job.pixels.len() as u64;
         admit(&self.limits, jobs, self.bytes, size)?;
+        if record.job.callback.is_some() && !self.owed.contains(&id) {
+            admit_callback(&self.limits, self.owed.len() as u64)?;
+            self.owed.insert(id);
+        }
         self.dead.remove(&(finished, record.place));
         record.state = JobState::Queued;
         record.attempts = 0;
         record.finished = None;
         record.reason = None;
+        (record.delivery, record.next_try) = (None, None);
         record.job.deadline = deadline;
         record.place = place;
         self.live.insert(id);
@@ -286,7 +302,8 @@ impl Core {
 
     pub(super) fn purge(&mut self, state: JobState) -> u64 {
         let ended = self.dead.values().chain(self.outcomes.values()).copied();
-        let found: Vec<JobId> = ended.filter(|id| self.jobs[id].state == state).collect();
+        let mut found: Vec<JobId> = ended.filter(|id| self.jobs[id].state == state).collect();
+        found.extend(self.due(|of| of == state));
         let count = found.len() as u64;
         found.into_iter().for_each(|id| self.forget(id));
         count
@@ -323,7 +340,7 @@ impl Core {
         }
     }
 
-    /// A queued or running job comes to its end; what is too much of its kind goes.
+    /// A queued or running job comes to its end.
     fn end(&mut self, id: JobId, state: JobState, now: UnixMillis) {
         let Some(record) = self.jobs.get_mut(&id) else {
             return;
@@ -334,27 +351,23 @@ impl Core {
         record.state = state;
         record.lease = None;
         record.finished = Some(now);
-        let kept = if state == JobState::Dead {
-            (&mut self.dead, self.limits.max_dead)
-        } else {
+        if state != JobState::Dead {
             record.job.pixels = bytes::Bytes::new();
-            record.keep_until = Some(keep_until(&self.limits, now, record.key_until));
-            (&mut self.outcomes, self.limits.max_results)
-        };
-        kept.0.insert((now, record.place), id);
-        let surplus = kept.0.len() as u64 > kept.1;
-        let oldest = kept.0.first_key_value().map(|(_, id)| *id);
+        }
         self.ended.push(id);
-        if surplus && let Some(oldest) = oldest {
-            self.forget(oldest);
+        if self.owed.contains(&id) {
+            self.owe(id, now);
+        } else {
+            self.keep(id, now);
         }
     }
 
     /// An ended job goes, with its key.
-    fn forget(&mut self, id: JobId) {
+    pub(super) fn forget(&mut self, id: JobId) {
         let Some(record) = self.jobs.remove(&id) else {
             return;
         };
+        self.owed.remove(&id);
         if let Some(finished) = record.finished {
             self.dead.remove(&(finished, record.place));
             self.outcomes.remove(&(finished, record.place));

@@ -5,20 +5,22 @@
 //! files.
 
 mod core;
+mod deliveries;
 mod record;
 #[cfg(test)]
 mod tests;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, broadcast};
 
 use self::core::Core;
 use super::{
-    Cancelled, Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding,
-    JobId, JobState, JobStore, JobView, Lease, NewJob, Severity, Start, Stats, StoreError,
-    StoreLimits, Tended, UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Description, DueDelivery, Enqueued, Failed, Failure,
+    Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Severity, Start, Stats, StoreError,
+    StoreLimits, Tended, Tried, UnixMillis,
 };
 
 /// Names of ended jobs that a receiver may lag behind.
@@ -123,6 +125,23 @@ impl JobStore for MemoryStore {
 
     async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError> {
         self.with(|core, _| Ok(core.ahead(id)))
+    }
+
+    async fn claim_deliveries(
+        &self,
+        room: usize,
+        lease: Duration,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        self.with(|core, now| Ok(core.claim_deliveries(room, lease, now)))
+    }
+
+    async fn settle_deliveries(&self, tried: &[Tried]) -> Result<Vec<bool>, StoreError> {
+        self.with(|core, now| {
+            Ok(tried
+                .iter()
+                .map(|one| core.settle_delivery(one, now))
+                .collect())
+        })
     }
 
     fn ended(&self) -> broadcast::Receiver<JobId> {

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::store::{Claimed, JobState, JobView, Lease, NewJob, UnixMillis};
+use crate::store::{Claimed, Delivery, JobState, JobView, Lease, NewJob, UnixMillis};
 
 /// A job; its pixels are gone once it has an outcome.
 pub(super) struct Record {
@@ -23,6 +23,10 @@ pub(super) struct Record {
     pub(super) keep_until: Option<UnixMillis>,
     pub(super) result: Option<Bytes>,
     pub(super) reason: Option<String>,
+    /// How the telling of its end goes.
+    pub(super) delivery: Option<Delivery>,
+    /// From when on somebody may try to tell it; while somebody does, the end of the lease.
+    pub(super) next_try: Option<UnixMillis>,
 }
 
 // === impl Record ===
@@ -42,6 +46,8 @@ impl Record {
             keep_until: None,
             result: None,
             reason: None,
+            delivery: None,
+            next_try: None,
         }
     }
 
@@ -85,6 +91,7 @@ impl Record {
             result: self.result.clone(),
             reason: self.reason.clone(),
             callback: self.job.callback.clone(),
+            delivery: self.delivery.clone(),
             traceparent: self.job.traceparent.clone(),
         }
     }

@@ -119,6 +119,10 @@ fn full(limits: &StoreLimits, what: &str, number: &str) -> StoreError {
             bytes,
             limit: limits.max_bytes,
         },
+        ("callbacks", Ok(callbacks)) => StoreError::TooManyCallbacks {
+            callbacks,
+            limit: limits.max_callbacks,
+        },
         _ => reply::damaged(what),
     }
 }

@@ -16,6 +16,9 @@
 //! | `{beagle:0}:done` | zset by end | jobs done, expired or cancelled |
 //! | `{beagle:0}:fade` | zset by time | the same jobs, by when they are forgotten |
 //! | `{beagle:0}:dead` | zset by end | dead letters |
+//! | `{beagle:0}:calls` | zset by time | jobs with a callback that has not ended: infinite while the job has not ended, then when it may be tried, or the end of the lease of who tries |
+//! | `{beagle:0}:untold:dead` | zset by end | dead letters whose delivery is due; they are not in `dead` |
+//! | `{beagle:0}:untold:done` | zset by end | other ended jobs whose delivery is due; they are not in `done` |
 //! | `{beagle:0}:bytes` | counter | bytes of pixels of the jobs in `live` |
 //! | `{beagle:0}:seq` | counter | number of the last arrival |
 //! | `{beagle:0}:alive:<consumer>` | string, lives 5 s | says that a process lives |
@@ -28,8 +31,9 @@
 //! `seq`; `fence`, which grows at every claim and every loss of one; `bytes` of pixels; `key` and
 //! `keep`: the idempotency key and until when it lives; `entry`: its entry in the stream, once
 //! delivered; `owner` and `claim`, while it is held: the consumer, and the name of the claim
-//! call; `finished`, `result`, `reason`; `callback`, the URL that is told of its end; `trace`, the
-//! span of the request it came with.
+//! call; `finished`, `result`, `reason`; `callback`, the URL that is told of its end; `told`, how that
+//! stands, `tries` and `untold`: how often it was begun and why it failed; `trace`, the span of the request
+//! it came with.
 //!
 //! Must not know: connections, scripts.
 
@@ -88,7 +92,7 @@ pub(super) fn work() -> String {
     format!("{PREFIX}work")
 }
 
-/// One of the indexes `live`, `done` and `dead`.
+/// One of the indexes `live`, `done`, `dead`, `untold:done` and `untold:dead`.
 pub(super) fn index(name: &str) -> String {
     format!("{PREFIX}{name}")
 }

@@ -34,7 +34,7 @@ pub(super) async fn ahead(link: &Link, id: JobId) -> Result<Option<u64>, StoreEr
 /// See [`JobStore::stats`](crate::store::JobStore::stats).
 pub(super) async fn stats(link: &Link, scripts: &Scripts) -> Result<Stats, StoreError> {
     let call = scripts.call(&scripts.stats);
-    let (live, queued, bytes, dead, ended, oldest): (u64, u64, u64, u64, u64, String) =
+    let (live, queued, bytes, dead, ended, due, oldest): (u64, u64, u64, u64, u64, u64, String) =
         call.run(link).await?;
     Ok(Stats {
         queued,
@@ -42,6 +42,7 @@ pub(super) async fn stats(link: &Link, scripts: &Scripts) -> Result<Stats, Store
         bytes,
         dead,
         ended,
+        due,
         oldest: oldest.parse().ok().map(UnixMillis),
     })
 }
@@ -55,19 +56,29 @@ pub(super) async fn list(
 ) -> Result<Vec<JobView>, StoreError> {
     let indexes: &[&str] = match state {
         Some(JobState::Queued | JobState::Running) => &["live"],
-        Some(JobState::Dead) => &["dead"],
-        Some(JobState::Done | JobState::Expired | JobState::Cancelled) => &["done"],
-        None => &["live", "dead", "done"],
+        Some(ended) => ended_in(ended),
+        None => &["live", "dead", "done", "untold:dead", "untold:done"],
     };
     let mut all = Vec::new();
     for index in indexes {
         all.extend(of_index(link, index, state, limit).await?);
     }
-    if state.is_none() {
-        all.sort_by_key(|view| view.id);
+    match state {
+        None => all.sort_by_key(|view| view.id),
+        // Each index is in this order; an ended job is in one of two.
+        Some(_) => all.sort_by_key(|view| view.finished),
     }
     all.truncate(limit);
     Ok(all)
+}
+
+/// The indexes of jobs that ended like this: those that are kept for their time, and those whose
+/// delivery is due.
+pub(super) const fn ended_in(state: JobState) -> &'static [&'static str] {
+    match state {
+        JobState::Dead => &["dead", "untold:dead"],
+        _ => &["done", "untold:done"],
+    }
 }
 
 async fn of_index(

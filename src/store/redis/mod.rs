@@ -2,7 +2,7 @@
 //!
 //! In the order of the flow: `address` says where it is, `connection` is the way there, `keys` what is kept, `scripts`
 //! how it changes (one Lua script for each transition), `accept` how jobs come in, `claim` how
-//! they are taken, `reclaim` how they come back, `look` what is seen of them, `reply` how it
+//! they are taken, `reclaim` how they come back, `deliveries` how ends are told, `look` what is seen of them, `reply` how it
 //! is read; `greeting`, `presence` and `news` run in a thread of the store's own; `doctor` looks
 //! at Redis itself.
 //!
@@ -21,6 +21,7 @@ mod reply;
 mod accept;
 mod claim;
 mod reclaim;
+mod deliveries;
 mod look;
 mod greeting;
 mod presence;
@@ -35,9 +36,9 @@ use tokio::sync::{broadcast, watch};
 
 use super::recent::Recent;
 use super::{
-    Cancelled, Claimed, Completed, Completion, Demand, Description, Enqueued, Failed, Failure,
-    Finding, Idempotency, JobId, JobState, JobStore, JobView, Lease, NewJob, Place, Start, Stats,
-    StoreError, StoreLimits, Tended, UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Demand, Description, DueDelivery, Enqueued, Failed,
+    Failure, Finding, Idempotency, JobId, JobState, JobStore, JobView, Lease, NewJob, Place, Start,
+    Stats, StoreError, StoreLimits, Tended, Tried, UnixMillis,
 };
 use accept::Accepted;
 pub(super) use address::Server;
@@ -308,6 +309,18 @@ impl JobStore for RedisStore {
 
     async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError> {
         look::ahead(&self.link, id).await
+    }
+
+    async fn claim_deliveries(
+        &self,
+        room: usize,
+        lease: Duration,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        deliveries::claim(&self.link, &self.scripts, room, lease).await
+    }
+
+    async fn settle_deliveries(&self, tried: &[Tried]) -> Result<Vec<bool>, StoreError> {
+        deliveries::settle(&self.link, &self.scripts, tried).await
     }
 
     fn ended(&self) -> broadcast::Receiver<JobId> {

@@ -6,6 +6,7 @@
 //! often it is called, or by how many.
 
 use super::connection::Link;
+use super::look::ended_in;
 use super::scripts::Scripts;
 use crate::store::{JobState, StoreError, Tended};
 
@@ -17,10 +18,12 @@ pub(super) async fn tend(link: &Link, scripts: &Scripts) -> Result<Tended, Store
     let mut all = Tended::default();
     for _ in 0..ROUNDS {
         let call = scripts.call(&scripts.tend);
-        let (reclaimed, expired, dead, more): (u64, u64, u64, u8) = call.run(link).await?;
+        let (reclaimed, expired, dead, given_up, more): (u64, u64, u64, u64, u8) =
+            call.run(link).await?;
         all.reclaimed += reclaimed;
         all.expired += expired;
         all.dead += dead;
+        all.given_up += given_up;
         if more == 0 {
             break;
         }
@@ -34,13 +37,20 @@ pub(super) async fn purge(
     scripts: &Scripts,
     state: JobState,
 ) -> Result<u64, StoreError> {
-    let (mut all, mut from, mut end) = (0, 0, !state.is_final());
-    while !end {
-        let call = scripts.call(&scripts.purge).arg(state.name()).arg(from);
-        let (went, next, last): (u64, u64, u8) = call.run(link).await?;
-        all += went;
-        from = next;
-        end = last == 1;
+    let mut all = 0;
+    if !state.is_final() {
+        return Ok(all);
+    }
+    for index in ended_in(state) {
+        let (mut from, mut end) = (0, false);
+        while !end {
+            let call = scripts.call(&scripts.purge);
+            let call = call.arg(state.name()).arg(from).arg(index);
+            let (went, next, last): (u64, u64, u8) = call.run(link).await?;
+            all += went;
+            from = next;
+            end = last == 1;
+        }
     }
     Ok(all)
 }

@@ -5,7 +5,8 @@
 use bytes::Bytes;
 
 use crate::store::{
-    Callback, Cancelled, Claimed, JobId, JobState, JobView, Lease, Priority, StoreError, UnixMillis,
+    Callback, Cancelled, Claimed, Delivery, DeliveryState, JobId, JobState, JobView, Lease,
+    Priority, StoreError, UnixMillis,
 };
 
 /// A claimed job as `claim.lua` gives it: id, fence, bytes, profile, top, priority, created,
@@ -24,9 +25,9 @@ pub(super) type Row = (
 );
 
 /// Fields of a job that [`view`] reads, in this order; `result` comes last and may be left out.
-pub(super) const VIEW: [&str; 12] = [
+pub(super) const VIEW: [&str; 15] = [
     "state", "profile", "top", "priority", "created", "deadline", "attempts", "finished", "reason",
-    "callback", "trace", "result",
+    "callback", "told", "tries", "untold", "trace", "result",
 ];
 
 /// A job without its pixels, and how many bytes they are.
@@ -75,6 +76,14 @@ pub(super) fn view(id: JobId, fields: Vec<Option<Vec<u8>>>) -> Result<Option<Job
         },
         reason: next().map(text).transpose()?,
         callback: next().map(text).transpose()?.map(|url| Callback { url }),
+        delivery: match (next(), next(), next()) {
+            (Some(told), tries, untold) => Some(Delivery {
+                state: named(&DeliveryState::ALL, DeliveryState::name, &text(told)?)?,
+                tries: number(tries)?,
+                reason: untold.map(text).transpose()?,
+            }),
+            _ => None,
+        },
         traceparent: next().map(text).transpose()?,
         result: next().map(Bytes::from),
     }))

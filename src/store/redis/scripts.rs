@@ -4,6 +4,8 @@
 //! at `maxmemory`. Redis forgets scripts when it restarts; whoever finds one missing loads it.
 //! Must not know: what replies mean.
 
+use std::time::Duration;
+
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisResult, Script, ServerErrorKind, ToRedisArgs};
 use serde_json::json;
 
@@ -31,18 +33,21 @@ pub(super) struct Scripts {
     pub(super) stats: Script,
     pub(super) retry: Script,
     pub(super) purge: Script,
+    pub(super) deliveries: Script,
+    pub(super) settle: Script,
     pub(super) close: Script,
 }
 
 impl Scripts {
     pub(super) fn new(limits: &StoreLimits) -> Self {
-        let millis = |duration: std::time::Duration| duration.as_millis().clamp(1, LONGEST) as u64;
         let limits = json!({
             "schema": SCHEMA,
             "max_jobs": limits.max_jobs,
             "max_bytes": limits.max_bytes,
             "max_dead": limits.max_dead,
             "max_results": limits.max_results,
+            "max_callbacks": limits.max_callbacks,
+            "callback_ttl": millis(limits.callback_ttl),
             "max_attempts": limits.max_attempts,
             "result_ttl": millis(limits.result_ttl),
             "key_ttl": millis(limits.key_ttl),
@@ -64,6 +69,8 @@ impl Scripts {
             stats: script(include_str!("lua/stats.lua")),
             retry: script(include_str!("lua/retry.lua")),
             purge: script(include_str!("lua/purge.lua")),
+            deliveries: script(include_str!("lua/deliveries.lua")),
+            settle: script(include_str!("lua/settle.lua")),
             close: script(include_str!("lua/close.lua")),
         }
     }
@@ -128,6 +135,11 @@ impl Call<'_> {
         let (reply,) = reply.map_err(|error| line.lost(&error))?;
         Ok(reply)
     }
+}
+
+/// A time for a script, at least 1 ms.
+pub(super) fn millis(time: Duration) -> u64 {
+    time.as_millis().clamp(1, LONGEST) as u64
 }
 
 fn is_missing<T>(reply: &RedisResult<T>) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! In the order of the flow: `order` says which shard a job or key belongs to, `shard` is one of
 //! them, `whereabouts` remembers who has what, `offer` takes jobs in, `claim` takes them out,
-//! `spread` asks each shard about its own and puts the answers together.
+//! `deliveries` those whose end is to be told, `spread` asks each shard about its own and puts the answers together.
 //!
 //! What is promised beside [`JobStore`]:
 //!
@@ -26,10 +26,12 @@ mod shard;
 mod whereabouts;
 mod offer;
 mod claim;
+mod deliveries;
 mod spread;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
@@ -38,9 +40,9 @@ use tokio::sync::{broadcast, watch};
 
 use super::redis::{Ears, RedisStore, Server};
 use super::{
-    Cancelled, Claimed, Completed, Completion, Demand, Description, Enqueued, Failed, Failure,
-    Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Place, Severity, Start, Stats,
-    StoreError, StoreLimits, Tended, UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Demand, Description, DueDelivery, Enqueued, Failed,
+    Failure, Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Place, Severity, Start,
+    Stats, StoreError, StoreLimits, Tended, Tried, UnixMillis,
 };
 use claim::Claimer;
 use shard::Shard;
@@ -222,6 +224,23 @@ impl JobStore for ShardedStore {
         Ok(here.map(|jobs| jobs * self.shards.len() as u64))
     }
 
+    async fn claim_deliveries(
+        &self,
+        room: usize,
+        lease: Duration,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        self.due(room, lease).await
+    }
+
+    async fn settle_deliveries(&self, tried: &[Tried]) -> Result<Vec<bool>, StoreError> {
+        let id = |tried: &Tried| tried.turn.id;
+        let said = self.spread(tried, id, |store, some| {
+            async move { store.settle_deliveries(&some).await }.boxed()
+        });
+        let counts = |answers: Vec<bool>| answers.contains(&true).then_some(true);
+        said.await?.each(counts, false)
+    }
+
     fn ended(&self) -> broadcast::Receiver<JobId> {
         self.ears.ended.subscribe()
     }
@@ -233,6 +252,7 @@ impl JobStore for ShardedStore {
             all.reclaimed += one.reclaimed;
             all.expired += one.expired;
             all.dead += one.dead;
+            all.given_up += one.given_up;
         }
         Ok(all)
     }
@@ -247,6 +267,7 @@ impl JobStore for ShardedStore {
             all.bytes += one.bytes;
             all.dead += one.dead;
             all.ended += one.ended;
+            all.due += one.due;
             all.oldest = all.oldest.into_iter().chain(one.oldest).min();
         }
         Ok(all)

@@ -35,9 +35,11 @@ impl ShardedStore {
                 continue;
             }
             match self.offer_to(at, job.clone()).await {
-                Err(error @ (StoreError::TooManyJobs { .. } | StoreError::TooManyBytes { .. })) => {
-                    full = Some(together(full, error))
-                }
+                Err(
+                    error @ (StoreError::TooManyJobs { .. }
+                    | StoreError::TooManyBytes { .. }
+                    | StoreError::TooManyCallbacks { .. }),
+                ) => full = Some(together(full, error)),
                 answered => return answered,
             }
         }
@@ -83,7 +85,7 @@ impl ShardedStore {
 
 /// Two shards that are full are one queue that is.
 fn together(full: Option<StoreError>, error: StoreError) -> StoreError {
-    use StoreError::{TooManyBytes, TooManyJobs};
+    use StoreError::{TooManyBytes, TooManyCallbacks, TooManyJobs};
     match (full, error) {
         (
             Some(TooManyJobs { jobs, limit }),
@@ -103,6 +105,16 @@ fn together(full: Option<StoreError>, error: StoreError) -> StoreError {
             },
         ) => TooManyBytes {
             bytes: bytes + more,
+            limit: limit + part,
+        },
+        (
+            Some(TooManyCallbacks { callbacks, limit }),
+            TooManyCallbacks {
+                callbacks: more,
+                limit: part,
+            },
+        ) => TooManyCallbacks {
+            callbacks: callbacks + more,
             limit: limit + part,
         },
         (_, error) => error,

@@ -35,6 +35,7 @@ pub(super) fn part(whole: &StoreLimits, names: &[String], at: usize) -> StoreLim
         max_bytes: part(whole.max_bytes),
         max_dead: part(whole.max_dead),
         max_results: part(whole.max_results),
+        max_callbacks: part(whole.max_callbacks),
         ..whole.clone()
     }
 }

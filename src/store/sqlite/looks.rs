@@ -51,12 +51,16 @@ impl Session<'_> {
 
     /// See `JobStore::stats`.
     pub(super) fn stats(&self) -> rusqlite::Result<Stats> {
-        let mut tally = self.prepare("SELECT state, jobs, bytes FROM tally")?;
+        let mut tally = self.prepare("SELECT state, jobs, bytes, owed FROM tally")?;
         let mut rows = tally.query([])?;
         let mut stats = Stats::default();
         while let Some(row) = rows.next()? {
-            let (jobs, bytes): (u64, u64) = (row.get(1)?, row.get(2)?);
-            match row.get(0)? {
+            let (jobs, bytes, owed): (u64, u64, u64) = (row.get(1)?, row.get(2)?, row.get(3)?);
+            let state: JobState = row.get(0)?;
+            if state.is_final() {
+                stats.due += owed;
+            }
+            match state {
                 JobState::Queued => {
                     stats.queued = jobs;
                     stats.bytes += bytes;
@@ -129,8 +133,8 @@ impl Session<'_> {
 
 /// Whether the counts are those of the jobs.
 const COUNTED: &str = "SELECT NOT EXISTS (
-    SELECT state, jobs, bytes FROM tally WHERE jobs > 0
-    EXCEPT SELECT state, count(*), sum(size) FROM job GROUP BY state)";
+    SELECT state, jobs, bytes, owed FROM tally WHERE jobs > 0
+    EXCEPT SELECT state, count(*), sum(size), sum(owed) FROM job GROUP BY state)";
 
 fn finding(
     check: &str,

@@ -10,6 +10,7 @@ mod flusher;
 mod session;
 mod offers;
 mod work;
+mod deliveries;
 mod upkeep;
 mod looks;
 mod rows;
@@ -22,6 +23,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -30,9 +32,9 @@ use self::session::{Session, Trouble};
 use self::writer::{AT_ONCE, Call, Message, Waiting, Writer};
 use super::recent::Recent;
 use super::{
-    Cancelled, Claimed, Completed, Completion, Description, Enqueued, Failed, Failure, Finding,
-    JobId, JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError, StoreLimits,
-    Tended, UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Description, DueDelivery, Enqueued, Failed, Failure,
+    Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError,
+    StoreLimits, Tended, Tried, UnixMillis,
 };
 
 /// Most bytes of pixels kept in memory, so that claims need not read them back.
@@ -208,6 +210,20 @@ impl JobStore for SqliteStore {
 
     async fn ahead(&self, id: JobId) -> Result<Option<u64>, StoreError> {
         self.call(move |session| Ok(session.ahead(id)?)).await
+    }
+
+    async fn claim_deliveries(
+        &self,
+        room: usize,
+        lease: Duration,
+    ) -> Result<Vec<DueDelivery>, StoreError> {
+        self.call(move |session| Ok(session.claim_deliveries(room, lease)?))
+            .await
+    }
+
+    async fn settle_deliveries(&self, tried: &[Tried]) -> Result<Vec<bool>, StoreError> {
+        let each = |session: &mut Session<'_>, one: &Tried| session.settle_delivery(one);
+        self.each(tried, each).await
     }
 
     fn ended(&self) -> broadcast::Receiver<JobId> {

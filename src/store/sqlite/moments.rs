@@ -9,13 +9,14 @@ use super::schema::{MIGRATIONS, migrate};
 use super::session::Session;
 use crate::store::recent::Recent;
 use crate::store::{
-    Claimed, Enqueued, Idempotency, JobId, JobState, NewJob, Priority, Start, StoreLimits,
-    UnixMillis,
+    Callback, Claimed, Enqueued, Idempotency, JobId, JobState, NewJob, Priority, Start,
+    StoreLimits, UnixMillis,
 };
 
 const KEY_TTL: u64 = 1_000;
 const RESULT_TTL: u64 = 100;
 const LEASE: u64 = 10;
+const CALLBACK_TTL: u64 = 500;
 
 /// A queue without a thread and without a clock.
 struct Bench {
@@ -33,6 +34,7 @@ impl Bench {
             key_ttl: Duration::from_millis(KEY_TTL),
             result_ttl: Duration::from_millis(RESULT_TTL),
             lease: Duration::from_millis(LEASE),
+            callback_ttl: Duration::from_millis(CALLBACK_TTL),
             max_attempts: 1,
             max_results: 2,
             ..StoreLimits::default()
@@ -191,6 +193,33 @@ fn what_ended_first_goes_first_whatever_came_first() {
 }
 
 #[test]
+fn what_is_tried_is_not_given_up_before_its_lease_ends() {
+    let mut bench = Bench::new();
+    let offered = NewJob {
+        callback: Some(Callback {
+            url: "https://example.net/".to_owned(),
+        }),
+        ..job(u64::MAX)
+    };
+    bench.at(0).enqueue(&offered).unwrap();
+    bench.at(10).cancel(offered.id).unwrap();
+    let end = 10 + CALLBACK_TTL;
+    let lease = Duration::from_millis(20);
+    let claimed = bench.at(end - 1).claim_deliveries(9, lease).unwrap();
+    assert_eq!(claimed.len(), 1);
+    let lost = end - 1 + 20;
+    assert_eq!(bench.at(lost - 1).tend().unwrap().given_up, 0);
+    assert!(
+        bench
+            .at(lost)
+            .claim_deliveries(9, lease)
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(bench.at(lost).tend().unwrap().given_up, 1);
+}
+
+#[test]
 fn every_search_by_state_or_time_has_an_index() {
     let bench = Bench::new();
     for search in [
@@ -199,8 +228,10 @@ fn every_search_by_state_or_time_has_an_index() {
         "SELECT min(created) FROM job WHERE state < 2",
         "SELECT seq FROM job WHERE lease <= 7",
         "SELECT seq FROM job WHERE lease IS NOT NULL",
-        "SELECT seq FROM job WHERE state = 2 ORDER BY finished, seq LIMIT 8",
-        "SELECT seq FROM job WHERE state > 2 ORDER BY finished, seq LIMIT 8",
+        "SELECT seq FROM job WHERE state = 2 AND owed = 0 ORDER BY finished, seq LIMIT 8",
+        "SELECT seq FROM job WHERE state > 2 AND owed = 0 ORDER BY finished, seq LIMIT 8",
+        "SELECT id FROM job WHERE call_next <= 7 AND finished > 7 ORDER BY call_next, seq LIMIT 8",
+        "SELECT seq FROM job WHERE call_next IS NOT NULL AND finished <= 7 AND call_next <= 9",
         "DELETE FROM job WHERE keep_until <= 7",
         "SELECT id FROM job WHERE key = 'a' AND key_until > 7",
         "SELECT seq FROM job WHERE id = 'a' AND fence = 7 AND lease IS NOT NULL",

@@ -8,11 +8,13 @@ use bytes::Bytes;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{Result, Row};
 
-use crate::store::{Callback, JobId, JobState, JobView, Priority, UnixMillis};
+use crate::store::{
+    Callback, Delivery, DeliveryState, JobId, JobState, JobView, Priority, UnixMillis,
+};
 
 /// The columns that [`view`] reads, the result left out.
 pub(super) const VIEW: &str = "id, state, profile, top, priority, created, deadline, attempts, finished, reason, \
-     callback, traceparent";
+     callback, traceparent, call_next, call_tries, call_state, call_reason";
 
 impl ToSql for JobId {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
@@ -68,6 +70,28 @@ impl FromSql for JobState {
     }
 }
 
+impl ToSql for DeliveryState {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
+        let number = match self {
+            Self::Due => 0,
+            Self::Delivered => 1,
+            Self::GivenUp => 2,
+        };
+        Ok(number.into())
+    }
+}
+
+impl FromSql for DeliveryState {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(match value.as_i64()? {
+            0 => Self::Due,
+            1 => Self::Delivered,
+            2 => Self::GivenUp,
+            other => return Err(FromSqlError::OutOfRange(other)),
+        })
+    }
+}
+
 impl ToSql for Priority {
     fn to_sql(&self) -> Result<ToSqlOutput<'_>> {
         let number = match self {
@@ -111,8 +135,26 @@ pub(super) fn view(row: &Row<'_>) -> Result<JobView> {
         callback: row
             .get::<_, Option<String>>("callback")?
             .map(|url| Callback { url }),
+        delivery: delivery(row)?,
         traceparent: row.get("traceparent")?,
     })
+}
+
+/// How the telling of the job's end goes.
+fn delivery(row: &Row<'_>) -> Result<Option<Delivery>> {
+    let next: Option<UnixMillis> = row.get("call_next")?;
+    let state = match next {
+        Some(_) => Some(DeliveryState::Due),
+        None => row.get("call_state")?,
+    };
+    let Some(state) = state else {
+        return Ok(None);
+    };
+    Ok(Some(Delivery {
+        state,
+        tries: row.get("call_tries")?,
+        reason: row.get("call_reason")?,
+    }))
 }
 
 #[cfg(test)]
@@ -136,6 +178,7 @@ mod tests {
     fn every_value_comes_back_as_it_was() {
         JobState::ALL.iter().for_each(comes_back);
         Priority::ALL.iter().for_each(comes_back);
+        DeliveryState::ALL.iter().for_each(comes_back);
         comes_back(&JobId::new());
         comes_back(&UnixMillis(1_700_000_000_000));
     }

@@ -9,7 +9,7 @@ pub(super) const APPLICATION: i64 = 0x4267_6c65;
 
 /// What makes a file of version `n` one of `n + 1`, by `n`. Only ever add to the end: files of
 /// every version are out there.
-pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND];
+pub(super) const MIGRATIONS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// States are numbers here, see `rows`: 0 queued, 1 running, 2 dead, and outcomes from 3 on.
 /// Pixels have a table of their own, so that looking at jobs does not read them. Triggers keep
@@ -73,6 +73,35 @@ const FIRST: &str = "
 const SECOND: &str = "
     ALTER TABLE job ADD COLUMN callback TEXT;
     ALTER TABLE job ADD COLUMN traceparent TEXT;
+";
+
+/// Deliveries. A job whose callback has not ended is `owed` and counts by its state, but not
+/// among the outcomes and dead letters that are kept for their time.
+const THIRD: &str = "
+    ALTER TABLE job ADD COLUMN owed INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE job ADD COLUMN call_next INTEGER; -- when an ended one may be tried, while owed
+    ALTER TABLE job ADD COLUMN call_tries INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE job ADD COLUMN call_state INTEGER; -- how it ended: 1 delivered, 2 given up
+    ALTER TABLE job ADD COLUMN call_reason TEXT;
+    DROP INDEX job_dead;
+    DROP INDEX job_outcome;
+    CREATE INDEX job_dead ON job (finished) WHERE state = 2 AND owed = 0;
+    CREATE INDEX job_outcome ON job (finished) WHERE state > 2 AND owed = 0;
+    CREATE INDEX job_call ON job (call_next) WHERE call_next IS NOT NULL;
+    CREATE INDEX job_called ON job (finished) WHERE call_next IS NOT NULL;
+
+    ALTER TABLE tally ADD COLUMN owed INTEGER NOT NULL DEFAULT 0;
+    CREATE TRIGGER owed_added AFTER INSERT ON job WHEN NEW.owed <> 0 BEGIN
+        UPDATE tally SET owed = owed + NEW.owed WHERE state = NEW.state;
+    END;
+    CREATE TRIGGER owed_moved AFTER UPDATE OF state, owed ON job
+        WHEN OLD.owed <> 0 OR NEW.owed <> 0 BEGIN
+        UPDATE tally SET owed = owed - OLD.owed WHERE state = OLD.state;
+        UPDATE tally SET owed = owed + NEW.owed WHERE state = NEW.state;
+    END;
+    CREATE TRIGGER owed_gone AFTER DELETE ON job WHEN OLD.owed <> 0 BEGIN
+        UPDATE tally SET owed = owed - OLD.owed WHERE state = OLD.state;
+    END;
 ";
 
 /// The version of a file; 0 if it has no tables yet.

@@ -1,7 +1,7 @@
 //! What one transaction has at hand, and what all its steps share.
 //!
 //! The rules of the queue are `impl Session` too: `offers` (jobs come in), `work` (jobs are
-//! claimed, run and end), `upkeep` (time passes), `looks` (nothing changes). Must not know: when
+//! claimed, run and end), `deliveries` (ends are told), `upkeep` (time passes), `looks` (nothing changes). Must not know: when
 //! a transaction begins or ends, threads, the clock.
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row};
@@ -44,13 +44,15 @@ pub(super) struct Live {
     pub(super) attempts: u32,
     pub(super) deadline: UnixMillis,
     pub(super) key_until: Option<UnixMillis>,
+    /// Whether it has a callback that has not ended.
+    pub(super) owed: bool,
 }
 
 /// The columns of [`Live`].
 macro_rules! live {
     ($rest:literal) => {
         concat!(
-            "SELECT seq, id, state, attempts, deadline, key_until FROM job ",
+            "SELECT seq, id, state, attempts, deadline, key_until, owed FROM job ",
             $rest
         )
     };
@@ -92,8 +94,11 @@ impl Session<'_> {
         let died = || died_each_time(job.attempts);
         let reason = reason.map_or_else(died, str::to_owned);
         self.ended.push(job.id);
-        let sql = "UPDATE job SET state = 2, lease = NULL, finished = ?, reason = ? WHERE seq = ?";
-        self.execute(sql, (self.now, reason, job.seq)).map(drop)
+        let sql = "UPDATE job SET state = 2, lease = NULL, finished = ?, reason = ?, \
+                   call_next = ? WHERE seq = ?";
+        let next = job.owed.then_some(self.now);
+        self.execute(sql, (self.now, reason, next, job.seq))
+            .map(drop)
     }
 
     /// A job has its outcome; its pixels go.
@@ -103,14 +108,22 @@ impl Session<'_> {
         outcome: JobState,
         result: Option<&[u8]>,
     ) -> rusqlite::Result<()> {
-        let keep = keep_until(self.limits, self.now, job.key_until);
+        // What is still to be told is kept until it is.
+        let keep = (!job.owed).then(|| keep_until(self.limits, self.now, job.key_until));
+        let next = job.owed.then_some(self.now);
         self.ended.push(job.id);
         self.recent.take(&job.id);
         let sql = "UPDATE job SET state = ?, lease = NULL, finished = ?, keep_until = ?, \
-                   result = ? WHERE seq = ?";
-        self.execute(sql, (outcome, self.now, keep, result, job.seq))?;
+                   result = ?, call_next = ? WHERE seq = ?";
+        self.execute(sql, (outcome, self.now, keep, result, next, job.seq))?;
         self.execute("DELETE FROM pixels WHERE seq = ?", [job.seq])
             .map(drop)
+    }
+
+    /// Jobs with a callback that has not ended.
+    pub(super) fn callbacks(&self) -> rusqlite::Result<u64> {
+        let sql = "SELECT sum(owed) FROM tally";
+        self.prepare(sql)?.query_row([], |row| row.get(0))
     }
 
     /// Jobs and bytes that are queued or running.
@@ -148,5 +161,6 @@ pub(super) fn live_row(row: &Row<'_>) -> rusqlite::Result<Live> {
         attempts: row.get(3)?,
         deadline: row.get(4)?,
         key_until: row.get(5)?,
+        owed: row.get(6)?,
     })
 }

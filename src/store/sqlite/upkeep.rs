@@ -28,6 +28,7 @@ impl Session<'_> {
             self.end(&job, JobState::Expired, None)?;
             tended.expired += 1;
         }
+        tended.given_up = self.give_up()?;
         self.execute("DELETE FROM job WHERE keep_until <= ?", [self.now])?;
         self.give_back(SPARE_PAGES)?;
         Ok(tended)
@@ -56,20 +57,20 @@ impl Session<'_> {
 
     /// Forgets outcomes and dead letters that are too many, the oldest first.
     pub(super) fn trim(&self) -> rusqlite::Result<()> {
-        let sql = "SELECT sum(jobs) FILTER (WHERE state = 2), \
-                   sum(jobs) FILTER (WHERE state > 2) FROM tally";
+        let sql = "SELECT sum(jobs - owed) FILTER (WHERE state = 2), \
+                   sum(jobs - owed) FILTER (WHERE state > 2) FROM tally";
         let (dead, outcomes): (u64, u64) = self
             .prepare(sql)?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let surplus = dead.saturating_sub(self.limits.max_dead);
         if surplus > 0 {
-            let sql = "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE state = 2 \
+            let sql = "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE state = 2 AND owed = 0 \
                        ORDER BY finished, seq LIMIT ?)";
             self.execute(sql, [surplus])?;
         }
         let surplus = outcomes.saturating_sub(self.limits.max_results);
         if surplus > 0 {
-            let sql = "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE state > 2 \
+            let sql = "DELETE FROM job WHERE seq IN (SELECT seq FROM job WHERE state > 2 AND owed = 0 \
                        ORDER BY finished, seq LIMIT ?)";
             self.execute(sql, [surplus])?;
         }

@@ -42,8 +42,8 @@ impl Session<'_> {
     }
 
     fn ready(&self, priority: Priority, limit: usize) -> rusqlite::Result<Vec<(Live, Claimed)>> {
-        let sql = "SELECT seq, id, state, attempts, deadline, key_until, profile, top, priority, \
-                   created, fence, traceparent FROM job WHERE state = 0 AND lease IS NULL AND priority = ? \
+        let sql = "SELECT seq, id, state, attempts, deadline, key_until, owed, profile, top, \
+                   priority, created, fence, traceparent FROM job WHERE state = 0 AND lease IS NULL AND priority = ? \
                    ORDER BY seq LIMIT ?";
         let mut ready = self.prepare(sql)?;
         ready.query_map((priority, limit), ready_row)?.collect()
@@ -144,20 +144,20 @@ impl Session<'_> {
 /// A job as it will be claimed, without its pixels.
 fn ready_row(row: &Row<'_>) -> rusqlite::Result<(Live, Claimed)> {
     let job = live_row(row)?;
-    let fence: u64 = row.get(10)?;
+    let fence: u64 = row.get(11)?;
     let claimed = Claimed {
         lease: Lease {
             id: job.id,
             fence: fence + 1,
         },
         pixels: Bytes::new(),
-        profile: row.get(6)?,
-        top: row.get(7)?,
-        priority: row.get(8)?,
-        created: row.get(9)?,
+        profile: row.get(7)?,
+        top: row.get(8)?,
+        priority: row.get(9)?,
+        created: row.get(10)?,
         deadline: job.deadline,
         attempts: job.attempts,
-        traceparent: row.get(11)?,
+        traceparent: row.get(12)?,
     };
     Ok((job, claimed))
 }

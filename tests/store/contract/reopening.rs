@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
-use beagle::store::{Enqueued, JobId, JobState, JobStore, Priority, StoreError, StoreLimits};
+use beagle::store::{
+    Enqueued, JobId, JobState, JobStore, Outcome, Priority, StoreError, StoreLimits, Tried, Turn,
+};
 
 use super::Lab;
 use crate::fixture::{
-    PIXELS, accept, accept_many, called, claim_one, completion, die, failure, finish_one, job,
-    keyed, limits, of, run_one, soon, state, view,
+    NEVER, PIXELS, accept, accept_many, called, claim_one, completion, die, failure, finish_one,
+    job, keyed, limits, of, run_one, soon, state, view,
 };
 
 pub(crate) async fn a_closed_store_refuses_everything(lab: &dyn Lab) {
@@ -25,6 +27,10 @@ pub(crate) async fn a_closed_store_refuses_everything(lab: &dyn Lab) {
     refused(store.fail(&[failure(lease, "")]).await);
     refused(store.release(&leases).await);
     refused(store.cancel(id).await);
+    refused(store.claim_deliveries(1, NEVER).await);
+    let turn = Turn { id, tries: 1 };
+    let outcome = Outcome::Delivered;
+    refused(store.settle_deliveries(&[Tried { turn, outcome }]).await);
     refused(store.job(id).await);
     refused(store.ahead(id).await);
     refused(store.tend().await);
@@ -205,7 +211,11 @@ pub(crate) async fn a_job_with_more_attempts_than_it_may_have_is_a_dead_letter_a
     assert_eq!((dead.state, dead.attempts), (JobState::Dead, 1));
 }
 
-async fn reopen(lab: &dyn Lab, store: Arc<dyn JobStore>, limits: StoreLimits) -> Arc<dyn JobStore> {
+pub(crate) async fn reopen(
+    lab: &dyn Lab,
+    store: Arc<dyn JobStore>,
+    limits: StoreLimits,
+) -> Arc<dyn JobStore> {
     store.close().await.unwrap();
     drop(store);
     lab.open(limits).await

@@ -6,7 +6,7 @@ use beagle::store::redis::RedisStore;
 use beagle::store::{Demand, JobStore, Severity, StoreError};
 
 use super::{open, usable};
-use crate::fixture::{accept, finish_one, job, keyed, limits, soon};
+use crate::fixture::{NEVER, accept, called, finish_one, job, keyed, limits, soon};
 use crate::redis_server::RedisServer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -157,6 +157,33 @@ async fn a_queue_of_an_older_schema_becomes_one_of_this_with_its_jobs() {
     let schema: String = server.run("HGET {beagle:0}:meta schema");
     assert_eq!(schema, "2");
     assert_eq!(finish_one(&store, "a dog").await, id);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_recorded_by_a_process_without_deliveries_is_due_all_the_same() {
+    let server = RedisServer::start();
+    let store = open(&server, limits());
+    let (ended, forgotten) = (
+        accept(&store, called()).await,
+        accept(&store, called()).await,
+    );
+    for id in [ended, forgotten] {
+        store.cancel(id).await.unwrap();
+        // As an older process leaves it.
+        server.run::<()>(&format!("HDEL {{beagle:0}}:j:{id} told tries"));
+        server.run::<()>(&format!("ZADD {{beagle:0}}:calls +inf {id}"));
+        server.run::<()>(&format!("ZREM {{beagle:0}}:untold:done {id}"));
+        server.run::<()>(&format!("ZADD {{beagle:0}}:done 1 {id}"));
+        server.run::<()>(&format!("PEXPIRE {{beagle:0}}:j:{id} 3600000"));
+    }
+    server.run::<()>(&format!("DEL {{beagle:0}}:j:{forgotten}"));
+    store.tend().await.unwrap();
+    let due = store.claim_deliveries(10, NEVER).await.unwrap();
+    let came: Vec<_> = due.iter().map(|one| one.turn.id).collect();
+    assert_eq!(came, [ended]);
+    let ttl: i64 = server.run(&format!("PTTL {{beagle:0}}:j:{ended}"));
+    assert_eq!(ttl, -1);
+    assert_eq!(server.run::<u64>("ZCARD {beagle:0}:calls"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,6 +33,12 @@ local held_bytes = tonumber(redis.call('GET', P .. 'bytes') or '0')
 if held_bytes + tonumber(bytes) > LIMITS.max_bytes then
   return refuse('bytes', string.format('%.0f', held_bytes))
 end
+if callback ~= '' then
+  local callbacks = redis.call('ZCARD', P .. 'calls')
+  if callbacks >= LIMITS.max_callbacks then
+    return refuse('callbacks', tostring(callbacks))
+  end
+end
 
 local seq = redis.call('INCR', P .. 'seq')
 redis.call('HSET', job_key(id), 'state', 'queued', 'profile', profile, 'top', top,
@@ -40,6 +46,7 @@ redis.call('HSET', job_key(id), 'state', 'queued', 'profile', profile, 'top', to
   'seq', seq, 'bytes', bytes)
 if callback ~= '' then
   redis.call('HSET', job_key(id), 'callback', callback)
+  redis.call('ZADD', P .. 'calls', '+inf', id)
 end
 if trace ~= '' then
   redis.call('HSET', job_key(id), 'trace', trace)

@@ -16,6 +16,8 @@ local function job_key(id) return P .. 'j:' .. id end
 local function pixels_key(id) return P .. 'p:' .. id end
 local function stream(priority) return P .. 's:' .. priority end
 local function again(priority) return P .. 'again:' .. priority end
+-- Where an ended job is while its delivery is due; then it is in `dead` or `done` itself.
+local function untold(state) return P .. 'untold:' .. (state == 'dead' and 'dead' or 'done') end
 local function idempotency(key) return P .. 'i:' .. key end
 
 -- Wakes whoever waits for work, in all processes.
@@ -97,6 +99,9 @@ local function forget(id)
   redis.call('ZREM', P .. 'done', id)
   redis.call('ZREM', P .. 'fade', id)
   redis.call('ZREM', P .. 'dead', id)
+  redis.call('ZREM', P .. 'calls', id)
+  redis.call('ZREM', untold('dead'), id)
+  redis.call('ZREM', untold('done'), id)
 end
 
 -- Forgets the oldest of an index that holds too many, a few at a time.
@@ -110,10 +115,41 @@ local function trim(index, most)
   return over > 500
 end
 
+-- An ended job is kept for its time; what is too much of its kind goes.
+local function keep(id, state, finished, key_until)
+  if state == 'dead' then
+    redis.call('ZADD', P .. 'dead', finished, id)
+    trim(P .. 'dead', LIMITS.max_dead)
+  else
+    -- A result must not go before the key that names it.
+    local fade = math.max(NOW + LIMITS.result_ttl, tonumber(key_until or 0))
+    redis.call('PEXPIREAT', job_key(id), fade)
+    redis.call('ZADD', P .. 'done', finished, id)
+    redis.call('ZADD', P .. 'fade', fade, id)
+    trim(P .. 'done', LIMITS.max_results)
+  end
+end
+
+-- An ended job is kept until somebody was told.
+local function owe(id, state, finished)
+  redis.call('HSET', job_key(id), 'told', 'due', 'tries', 0)
+  redis.call('ZADD', P .. 'calls', NOW, id)
+  redis.call('ZADD', untold(state), finished, id)
+end
+
+-- A delivery comes to its end, and its job is kept like any other.
+local function told(id, how)
+  local of = redis.call('HMGET', job_key(id), 'state', 'finished', 'keep')
+  redis.call('HSET', job_key(id), 'told', how)
+  redis.call('ZREM', P .. 'calls', id)
+  redis.call('ZREM', untold(of[1]), id)
+  keep(id, of[1], of[2], of[3])
+end
+
 -- Ends a job that is queued or running, in whatever state: budgets, indexes, pixels, news.
 local function finish(id, state, field, value)
   local key = job_key(id)
-  local of = redis.call('HMGET', key, 'priority', 'entry', 'bytes', 'keep')
+  local of = redis.call('HMGET', key, 'priority', 'entry', 'bytes', 'keep', 'callback')
   redis.call('ZREM', P .. 'live', id)
   redis.call('ZREM', P .. 'due', id)
   redis.call('ZREM', again(of[1]), id)
@@ -126,17 +162,13 @@ local function finish(id, state, field, value)
     redis.call('HSET', key, field, value)
   end
   redis.call('HDEL', key, 'owner', 'entry', 'claim')
-  if state == 'dead' then
-    redis.call('ZADD', P .. 'dead', NOW, id)
-    trim(P .. 'dead', LIMITS.max_dead)
-  else
+  if state ~= 'dead' then
     redis.call('UNLINK', pixels_key(id))
-    -- A result must not go before the key that names it.
-    local fade = math.max(NOW + LIMITS.result_ttl, tonumber(of[4] or 0))
-    redis.call('PEXPIREAT', key, fade)
-    redis.call('ZADD', P .. 'done', NOW, id)
-    redis.call('ZADD', P .. 'fade', fade, id)
-    trim(P .. 'done', LIMITS.max_results)
+  end
+  if of[5] then
+    owe(id, state, NOW)
+  else
+    keep(id, state, NOW, of[4])
   end
   redis.call('PUBLISH', P .. 'ended', id)
 end

@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
--- Forgets ended jobs of a state, some at a time. ARGV: 2 state, 3 place to go on from.
+-- Forgets ended jobs of a state, some at a time. ARGV: 2 state, 3 place to go on from, 4 the index
+-- that has them.
 -- Gives {how many went, place to go on from, whether that was the end}.
 local state, from, BATCH = ARGV[2], tonumber(ARGV[3]), 500
-local index = P .. (state == 'dead' and 'dead' or 'done')
+local index = P .. ARGV[4]
 local ids, went = redis.call('ZRANGE', index, from, from + BATCH - 1), 0
 for _, id in ipairs(ids) do
   local is = redis.call('HGET', job_key(id), 'state')

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Takes back what the dead and the late hold, ends what is overdue, forgets what is old.
 -- Several processes may call it at once: what one has done the next one does not find.
--- Gives {reclaimed, expired, dead, whether there is more to do}.
+-- Gives {reclaimed, expired, dead, given up, whether there is more to do}.
 local BATCH = 500
 local reclaimed, expired, dead, more = 0, 0, 0, false
 
@@ -73,6 +73,37 @@ for _, id in ipairs(overdue) do
 end
 expired = #overdue
 
+-- What was tried for long enough and nobody tries just now.
+local given_up = 0
+for _, state in ipairs({ 'dead', 'done' }) do
+  local old = redis.call('ZRANGE', untold(state), '-inf', NOW - LIMITS.callback_ttl, 'BYSCORE',
+    'LIMIT', 0, BATCH)
+  for _, id in ipairs(old) do
+    local next_try = redis.call('ZSCORE', P .. 'calls', id)
+    if not next_try or tonumber(next_try) <= NOW then
+      told(id, 'given_up')
+      given_up = given_up + 1
+    end
+  end
+  more = more or given_up >= BATCH
+end
+
+-- A process that knows nothing of deliveries may have ended jobs that have one. The oldest come
+-- first, by their names.
+local waiting = redis.call('ZRANGE', P .. 'calls', '+inf', '+inf', 'BYSCORE', 'LIMIT', 0, 100)
+for _, id in ipairs(waiting) do
+  local of = redis.call('HMGET', job_key(id), 'state', 'finished')
+  if not of[1] then
+    redis.call('ZREM', P .. 'calls', id)
+  elseif of[1] ~= 'queued' and of[1] ~= 'running' then
+    redis.call('PERSIST', job_key(id))
+    redis.call('ZREM', P .. 'done', id)
+    redis.call('ZREM', P .. 'fade', id)
+    redis.call('ZREM', P .. 'dead', id)
+    owe(id, of[1], of[2])
+  end
+end
+
 local faded = redis.call('ZRANGE', P .. 'fade', '-inf', NOW, 'BYSCORE', 'LIMIT', 0, BATCH)
 for _, id in ipairs(faded) do
   forget(id)
@@ -80,4 +111,4 @@ end
 local results = trim(P .. 'done', LIMITS.max_results)
 local letters = trim(P .. 'dead', LIMITS.max_dead)
 more = more or #overdue == BATCH or #faded == BATCH or results or letters
-return { reclaimed, expired, dead, more and 1 or 0 }
+return { reclaimed, expired, dead, given_up, more and 1 or 0 }

@@ -1,0 +1,22 @@
+#!lua flags=allow-oom
+-- Records what came of tries. ARGV: 2.. five each: id, try, outcome, ms to wait, reason.
+-- Gives a 1 (counts) or 0 (another's turn, or over) for each.
+local answers = {}
+for at = 2, #ARGV, 5 do
+  local id, try, outcome, wait, reason = unpack(ARGV, at, at + 4)
+  local of = redis.call('HMGET', job_key(id), 'told', 'tries', 'finished')
+  local counts = of[1] == 'due' and of[2] == try
+  if counts then
+    if reason ~= '' then
+      redis.call('HSET', job_key(id), 'untold', reason)
+    end
+    if outcome == 'again' then
+      -- Not after the time at which it is given up.
+      redis.call('ZADD', P .. 'calls', math.min(NOW + wait, of[3] + LIMITS.callback_ttl), id)
+    else
+      told(id, outcome)
+    end
+  end
+  answers[#answers + 1] = counts and 1 or 0
+end
+return answers
