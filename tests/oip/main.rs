@@ -12,6 +12,7 @@ mod binary;
 mod clients;
 mod conformance;
 mod grpc;
+mod grpc_door;
 mod grpc_limits;
 mod grpc_look;
 mod http;
