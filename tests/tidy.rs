@@ -11,7 +11,7 @@ const MOST_LINES: usize = 400;
 const MOST_BYTES: u64 = 1024 * 1024;
 
 /// A crate and the only places that may name it.
-const DOORS: [(&str, &[&str]); 14] = [
+const DOORS: [(&str, &[&str]); 19] = [
     (
         "image",
         &["src/decode/", "benches/decode.rs", "tests/decode"],
@@ -52,10 +52,15 @@ const DOORS: [(&str, &[&str]); 14] = [
         &["src/http/", "src/app.rs", "src/admin/socket.rs"],
     ),
     ("actix_multipart", &["src/http/upload.rs"]),
+    ("hyper", &["src/load/send/"]),
+    ("hyper_util", &["src/load/send/connections.rs"]),
+    ("http_body_util", &["src/load/send/connections.rs"]),
+    ("hdrhistogram", &["src/load/tally.rs"]),
+    ("plotters", &["src/load/plot.rs"]),
 ];
 
 /// The beginning of a path and words that no file below it may hold: what it must not know.
-const MUST_NOT_KNOW: [(&str, &[&str]); 16] = [
+const MUST_NOT_KNOW: [(&str, &[&str]); 23] = [
     ("model_import/src/", &["actix", "redis::", "beagle::"]),
     ("model_import/src/fetch/", &["burn::", "onnx"]),
     (
@@ -79,6 +84,23 @@ const MUST_NOT_KNOW: [(&str, &[&str]); 16] = [
     ("src/edge/", &["actix_web", "http::", "decode::", "batch::"]),
     ("src/http/", &["redis", "sqlite", "burn", "cli::"]),
     ("src/metrics/", &["actix", "http::", "redis", "batch::"]),
+    (
+        "src/load/",
+        &[
+            "actix",
+            "crate::http",
+            "store::",
+            "cli::",
+            "clap",
+            "indicatif",
+        ],
+    ),
+    ("src/load/arrivals.rs", &["tokio", "Instant", "hyper"]),
+    ("src/load/tally.rs", &["tokio", "Instant", "hyper"]),
+    ("src/load/search.rs", &["tokio", "Instant", "hyper"]),
+    ("src/load/report.rs", &["tokio", "Instant", "hyper"]),
+    ("src/load/plot.rs", &["tokio", "Instant", "hyper", "fs::"]),
+    ("src/load/drive.rs", &["hyper", "send::", "hdrhistogram"]),
     ("src/message.rs", &["fn "]),
     ("src/error.rs", &["http::", "StatusCode"]),
 ];
