@@ -29,9 +29,9 @@ const TENSORS: u64 = 8;
 pub enum Input {
     /// A photo's file, as an element of type BYTES.
     Photo,
-    /// Noise of that shape, of type UINT8.
+    /// Noise of that shape, from 0 to 255, of type UINT8.
     U8(Vec<u32>),
-    /// Noise of that shape between 0 and 1, of type FP32.
+    /// The same numbers, of type FP32.
     F32(Vec<u32>),
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn bodies(
             let request = |seed| {
                 let levels = noise(count, seed);
                 let content = match input {
-                    Input::F32(_) => Content::Floats(levels.into_iter().map(float).collect()),
+                    Input::F32(_) => Content::Floats(levels.into_iter().map(f32::from).collect()),
                     _ => Content::Levels(levels),
                 };
                 request(described, shape, &content, binary)
@@ -196,10 +196,6 @@ impl Content<'_> {
     }
 }
 
-fn float(level: u8) -> f32 {
-    f32::from(level) / 255.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,9 +228,9 @@ mod tests {
             (&levels.raw()[..], levels.data()),
             (&[0, 255][..], json!([0, 255]))
         );
-        let floats = Content::Floats(vec![float(0), float(255)]);
-        assert_eq!(floats.raw()[..], [0, 0, 0, 0, 0, 0, 0x80, 0x3f]);
-        assert_eq!(floats.data(), json!([0.0, 1.0]));
+        let floats = Content::Floats(vec![0.0, 255.0]);
+        assert_eq!(floats.raw()[..], [0, 0, 0, 0, 0, 0, 0x7f, 0x43]);
+        assert_eq!(floats.data(), json!([0.0, 255.0]));
         assert_eq!(noise(100, 1), noise(100, 1));
         assert_ne!(noise(100, 1), noise(100, 2));
     }
