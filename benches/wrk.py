@@ -1,10 +1,11 @@
 """`beagle bench` beside wrk: the same connections, the same body, the same server, interleaved rounds.
 
 Measures a server whose model does nothing (`--example noop_server`) and one with the real model, each
-on a closed loop, and prints answers a second of both programs: the medians, and the median of the
-ratios of neighbouring measurements, which is the figure to trust where something else runs too.
+on a closed loop without a warm-up, as wrk has none, and prints answers a second of both programs: the
+medians, and the median of the ratios of neighbouring measurements, which is the figure to trust where
+something else runs too.
 
-    python benches/wrk.py [--rounds 9] [--seconds 10] [--connections 64]
+    python benches/wrk.py [--rounds 9] [--seconds 20] [--connections 64]
 """
 
 import argparse
@@ -70,7 +71,7 @@ def wrk(url, script, options):
 
 def bench(beagle, url, options):
     command = [beagle, "bench", url, PHOTO, "--connections", options.connections, "--json"]
-    command += ["--duration", f"{options.seconds}s", "--warm-up", "1s"]
+    command += ["--duration", f"{options.seconds}s", "--warm-up", "0s"]
     told = subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
     return json.loads(told)["steps"][0]["throughput"]
 
@@ -92,7 +93,7 @@ def compare(name, beagle, port, script, options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--connections", type=int, default=64)
     options = parser.parse_args()
     beagle, noop = built()
