@@ -33,7 +33,7 @@ import time
 import urllib.request
 import venv
 
-HERE = pathlib.Path(__file__).parent
+HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 SAMPLES = ROOT / "assets/samples"
 HOME = ROOT / "target/peers"
@@ -44,7 +44,7 @@ PACKAGES = ("litserve", "mosec", "onnxruntime", "flask", "redis", "keras", "tens
 
 def inside():
     """Goes on in an environment of its own, made if it is not there."""
-    if pathlib.Path(sys.prefix) == HOME or "PEERS_PYTHON" in os.environ:
+    if pathlib.Path(sys.prefix).resolve() == HOME.resolve() or "PEERS_PYTHON" in os.environ:
         return
     python = HOME / "bin/python"
     if not python.exists():
