@@ -29,6 +29,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import urllib.request
 import venv
@@ -258,7 +259,7 @@ def draw(rows, said, path):
     curves.set_xlabel("requests/s offered, Poisson")
     curves.set_ylabel("p99, ms")
     curves.legend(fontsize=8)
-    figure.suptitle(said, fontsize=8)
+    figure.suptitle(textwrap.fill(said, 150), fontsize=8)
     figure.savefig(path, metadata={"Date": None})
 
 
