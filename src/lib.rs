@@ -16,6 +16,7 @@
 //! [`watch`] wakes whoever watches a job. [`message`] lists every message between them, [`app`] wires
 //! them. [`config`] is read once; [`health`], [`observe`], [`metrics`], [`traces`] and [`admin`] look on;
 //! [`cli`] has one file a subcommand. The network itself is the crate `model_import`.
+//! [`load`] is apart from all: it measures servers from outside.
 
 pub mod error;
 pub mod traceparent;
@@ -44,4 +45,5 @@ pub mod observe;
 pub mod metrics;
 pub mod traces;
 pub mod admin;
+pub mod load;
 pub mod cli;

@@ -78,6 +78,11 @@ const DOORS: &[(&str, &[&str])] = &[
     ("tonic", &["src/grpc/", "tests/oip/"]),
     ("prost", &["src/grpc/", "tests/oip/bare.rs"]),
     ("h2", &["tests/oip/bare.rs"]),
+    ("hyper", &["src/load/send/"]),
+    ("hyper_util", &["src/load/send/connections.rs"]),
+    ("http_body_util", &["src/load/send/connections.rs"]),
+    ("hdrhistogram", &["src/load/tally.rs"]),
+    ("plotters", &["src/load/plot.rs"]),
 ];
 
 /// The beginning of a path and words that no file below it may hold: what it must not know.
@@ -126,6 +131,23 @@ const MUST_NOT_KNOW: &[(&str, &[&str])] = &[
         "src/webhook/",
         &["actix_web", "crate::http", "redis", "sqlite", "cli::"],
     ),
+    (
+        "src/load/",
+        &[
+            "actix",
+            "crate::http",
+            "store::",
+            "cli::",
+            "clap",
+            "indicatif",
+        ],
+    ),
+    ("src/load/arrivals.rs", &["tokio", "Instant", "hyper"]),
+    ("src/load/tally.rs", &["tokio", "Instant", "hyper"]),
+    ("src/load/search.rs", &["tokio", "Instant", "hyper"]),
+    ("src/load/report.rs", &["tokio", "Instant", "hyper"]),
+    ("src/load/plot.rs", &["tokio", "Instant", "hyper", "fs::"]),
+    ("src/load/drive.rs", &["hyper", "send::", "hdrhistogram"]),
     ("src/message.rs", &["fn "]),
     ("src/error.rs", &["http::", "StatusCode"]),
 ];

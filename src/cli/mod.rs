@@ -44,7 +44,7 @@ enum Command {
     Classify(classify::Classify),
     Devices(devices::Devices),
     Model(model::Model),
-    Bench(bench::Bench),
+    Bench(Box<bench::Bench>),
 }
 
 /// How a command ended, when it ended by itself.

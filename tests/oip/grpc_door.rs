@@ -88,7 +88,7 @@ async fn a_keys_bounds_hold_over_grpc() {
         let name = "same".parse().unwrap();
         request.metadata_mut().insert("idempotency-key", name);
         let answer = server.client().await.model_infer(request).await.unwrap();
-        jobs.push(answer.metadata()["x-job-id"].clone());
+        jobs.push(answer.metadata().get("x-job-id").unwrap().clone());
     }
     assert_ne!(jobs[0], jobs[1]);
 }

@@ -1,16 +1,67 @@
-//! The layers of a network and their times, as a table for a person and as JSON for a program.
+//! `beagle bench --layers`: the layers of a network and their times, as a table for a person and as JSON
+//! for a program.
 //!
 //! Must not know: how they were measured.
 
+use std::num::NonZeroUsize;
+
+use clap::Args;
 use model_import::classifier::{LayerTime, LayerTimes, Precision};
+use model_import::{device, registry};
 use serde::Serialize;
+
+use crate::cli::running::Running;
+use crate::cli::{Outcome, model, terminal};
 
 /// Characters of the longest bar.
 const BAR: usize = 24;
 
+/// What belongs to `--layers`.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of --layers")]
+pub(super) struct Options {
+    /// The profile whose network is measured; `beagle model list` names them.
+    #[arg(long, default_value = "imagenet", env = "BEAGLE_PROFILE")]
+    profile: String,
+
+    /// Images in a batch.
+    #[arg(long, default_value = "8")]
+    batch: NonZeroUsize,
+
+    /// Batches that are measured; a layer's time is the median.
+    #[arg(long, default_value = "10")]
+    rounds: NonZeroUsize,
+
+    #[command(flatten)]
+    running: Running,
+
+    #[command(flatten)]
+    source: model::Source,
+}
+
+impl Options {
+    pub(super) fn run(&self, json: bool) -> anyhow::Result<Outcome> {
+        let profile = registry::profile(&self.profile)?;
+        let found = device::find("flex".parse()?)?;
+        let (classifier, precision) = self.running.load(&profile, &found, &self.source)?;
+        let batch = self.batch.get();
+        let levels = (0..classifier.image_bytes() * batch).map(|at| (at * 31 % 251) as u8);
+        let times = classifier.layers(&levels.collect::<Vec<_>>(), self.rounds.get())?;
+        let layers = Layers::new((&profile.model, precision), batch, &times);
+        if json {
+            terminal::line(&serde_json::to_string(&layers)?);
+        } else {
+            for line in layers.table(terminal::is_seen()) {
+                terminal::line(&line);
+            }
+        }
+        Ok(Outcome::Done)
+    }
+}
+
 /// Everything that is told; `--json` is this.
 #[derive(Debug, Serialize)]
-pub(super) struct Layers {
+struct Layers {
     model: String,
     precision: Precision,
     batch: usize,
@@ -44,11 +95,7 @@ struct Layer {
 }
 
 impl Layers {
-    pub(super) fn new(
-        (model, precision): (&str, Precision),
-        batch: usize,
-        times: &LayerTimes,
-    ) -> Self {
+    fn new((model, precision): (&str, Precision), batch: usize, times: &LayerTimes) -> Self {
         let seconds: f64 = times
             .layers
             .iter()
@@ -69,7 +116,7 @@ impl Layers {
     }
 
     /// A head and a line a layer, with a bar as long as the layer's time if `bars` are wanted.
-    pub(super) fn table(&self, bars: bool) -> Vec<String> {
+    fn table(&self, bars: bool) -> Vec<String> {
         let mut lines = vec![
             format!(
                 "{} {}, batch {}: {:.1} images/s in the layers; register-only peak {:.0} GOP/s",

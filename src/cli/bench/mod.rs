@@ -1,20 +1,22 @@
-//! `beagle bench`: how fast this machine is.
+//! `beagle bench`: how fast a server is, or this machine.
 //!
 //! One file a thing that is measured.
 
 mod layers;
-
-use std::num::NonZeroUsize;
+mod load;
+mod progress;
 
 use clap::Args;
-use model_import::device;
-use model_import::registry;
 
-use super::running::Running;
-use super::{Outcome, model, terminal};
-use layers::Layers;
+use super::Outcome;
 
-/// Measures how fast this machine is.
+/// Measures how fast a server is, or how fast this machine is.
+///
+/// With a URL: sends photos to a server and tells how long answers took. With --rate in an open loop,
+/// where requests are sent when they are due whatever the server does, as strangers send them; with
+/// --connections in a closed one, where each connection waits for its answer. Latency counts from when
+/// a request was due, so a server that stalls cannot hide those that it kept waiting. --search finds the
+/// highest rate that the server keeps up with. docs/bench.md says how each figure comes about.
 ///
 /// With --layers: every layer of a network on the processor, with the operations that it does a
 /// second and their share of what the processor does at most, measured on numbers in registers. A
@@ -22,55 +24,37 @@ use layers::Layers;
 /// were saved.
 ///
 /// Examples:
-///   beagle bench --layers
+///   beagle bench http://127.0.0.1:5000 --connections 64
+///   beagle bench http://127.0.0.1:5000 holiday/ --rate 10,20,40 --plot latency.svg
+///   beagle bench http://127.0.0.1:5000 --search --p99 250ms
+///   beagle bench http://127.0.0.1:8000 --protocol oip --model imagenet --rate 20
 ///   beagle bench --layers --precision int8 --threads 1 --batch 1
 ///   beagle bench --layers --json > layers.json
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[group(id = "what", required = true, multiple = false, args = ["url", "layers"])]
 pub(crate) struct Bench {
     /// Where the time of a batch goes, layer by layer.
-    #[arg(long, required = true)]
+    #[arg(long)]
     layers: bool,
 
-    /// The profile whose network is measured; `beagle model list` names them.
-    #[arg(long, default_value = "imagenet", env = "BEAGLE_PROFILE")]
-    profile: String,
-
-    /// Images in a batch.
-    #[arg(long, default_value = "8")]
-    batch: NonZeroUsize,
-
-    /// Batches that are measured; a layer's time is the median.
-    #[arg(long, default_value = "10")]
-    rounds: NonZeroUsize,
+    #[command(flatten)]
+    of_layers: layers::Options,
 
     #[command(flatten)]
-    running: Running,
+    of_load: load::Options,
 
     /// One JSON object instead of a table.
     #[arg(long)]
     json: bool,
-
-    #[command(flatten)]
-    source: model::Source,
 }
 
 impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<Outcome> {
-        let profile = registry::profile(&self.profile)?;
-        let found = device::find("flex".parse()?)?;
-        let (classifier, precision) = self.running.load(&profile, &found, &self.source)?;
-        let batch = self.batch.get();
-        let levels = (0..classifier.image_bytes() * batch).map(|at| (at * 31 % 251) as u8);
-        let times = classifier.layers(&levels.collect::<Vec<_>>(), self.rounds.get())?;
-        let layers = Layers::new((&profile.model, precision), batch, &times);
-        if self.json {
-            terminal::line(&serde_json::to_string(&layers)?);
+        if self.layers {
+            self.of_layers.run(self.json)
         } else {
-            for line in layers.table(terminal::is_seen()) {
-                terminal::line(&line);
-            }
+            self.of_load.run(self.json)
         }
-        Ok(Outcome::Done)
     }
 }
