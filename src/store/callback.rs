@@ -84,6 +84,11 @@ pub enum Outcome {
         /// Why, for operators.
         reason: String,
     },
+    /// It was not even begun, as too many go to the same receiver: the try is not counted.
+    Postponed {
+        /// Not before so long has passed.
+        after: Duration,
+    },
     /// It was not, and need not be tried again.
     GivenUp {
         /// Why, for operators.

@@ -1,5 +1,5 @@
 //! The Deliverer: takes deliveries that are due from the store, as many as there are threads to
-//! call, and records what came of each.
+//! call, and records what came of each. What is too much for one receiver is put off.
 //!
 //! Several processes may have one each: the store gives a delivery to one at a time. Must not
 //! know: HTTP, signatures, which store it is.
@@ -17,7 +17,9 @@ use tokio::sync::{broadcast, oneshot};
 
 use super::Settings;
 use super::caller::{Caller, Times};
+use super::hosts::Hosts;
 use super::poster::{Post, Poster, Write};
+use super::target;
 use crate::batch::backoff::Backoff;
 use crate::health::Health;
 use crate::message::Drain;
@@ -51,6 +53,8 @@ pub struct Deliverer {
     posters: Addr<Poster>,
     /// Threads that have nothing to do.
     free: usize,
+    /// Where calls are on their way to.
+    hosts: Hosts,
     /// Whether the store is being asked.
     asking: bool,
     /// Whether it is to be asked in a moment.
@@ -93,6 +97,7 @@ impl Deliverer {
         });
         Self {
             free: parts.settings.callers,
+            hosts: Hosts::new(parts.settings.callers),
             parts,
             posters,
             asking: false,
@@ -110,38 +115,76 @@ impl Deliverer {
         let (store, room) = (self.parts.store.clone(), self.free);
         let lease = self.parts.settings.lease();
         let ask = async move { store.claim_deliveries(room, lease).await };
-        ctx.spawn(ask.into_actor(self).map(move |due, this, ctx| {
-            this.asking = false;
-            match due {
-                Ok(due) => {
-                    let full = due.len() == room;
-                    due.into_iter().for_each(|one| this.post(one, ctx));
-                    if full {
-                        this.look(ctx);
-                    }
-                }
-                Err(error) => this.parts.health.store_fails(&error),
+        ctx.spawn(ask.into_actor(self).map(move |due, this, ctx| match due {
+            Ok(due) => this.begin(due, room, ctx),
+            Err(error) => {
+                this.parts.health.store_fails(&error);
+                this.asked(ctx, false);
             }
-            this.say_if_drained();
         }));
     }
 
-    fn post(&mut self, due: DueDelivery, ctx: &mut Context<Self>) {
+    /// Calls those whose hosts have not their part of the threads yet; the others come again.
+    fn begin(&mut self, due: Vec<DueDelivery>, room: usize, ctx: &mut Context<Self>) {
+        let full = due.len() == room;
+        let timeout = self.parts.settings.timeout;
+        let mut postponed = Vec::new();
+        for one in due {
+            let host = host(&one);
+            match self.hosts.begin(&host, timeout) {
+                Ok(()) => self.post(one, host, ctx),
+                Err(after) => {
+                    let outcome = Outcome::Postponed { after };
+                    let turn = one.turn;
+                    postponed.push(Tried { turn, outcome });
+                }
+            }
+        }
+        if postponed.is_empty() {
+            return self.asked(ctx, full);
+        }
+        let store = self.parts.store.clone();
+        // Those that cannot be put off come again when their turn runs out.
+        let put_off = async move { store.settle_deliveries(&postponed).await };
+        ctx.spawn(put_off.into_actor(self).map(move |put_off, this, ctx| {
+            if let Err(error) = &put_off {
+                this.parts.health.store_fails(error);
+            }
+            this.asked(ctx, full && put_off.is_ok());
+        }));
+    }
+
+    /// The store was asked; at once again if there may be more.
+    fn asked(&mut self, ctx: &mut Context<Self>, more: bool) {
+        self.asking = false;
+        if more {
+            self.look(ctx);
+        }
+        self.say_if_drained();
+    }
+
+    fn post(&mut self, due: DueDelivery, host: String, ctx: &mut Context<Self>) {
         self.free = self.free.saturating_sub(1);
         let turn = due.turn;
         self.parts.observer.reached(Point::CallbackClaimed, turn.id);
-        let until = Instant::now() + self.parts.settings.lease();
+        let began = Instant::now();
+        let until = began + self.parts.settings.lease();
         let posted = self.posters.send(Post(Arc::new(due)));
         let store = self.parts.store.clone();
         let told = async move {
+            let posted = posted.await;
+            let took = began.elapsed();
             // Without its thread the turn runs out, and another tries.
-            let outcome = posted.await.ok()?;
+            let Ok(outcome) = posted else {
+                return (took, None);
+            };
             let tried = Tried { turn, outcome };
             let counts = record(&*store, &tried, until).await;
-            Some((tried, counts))
+            (took, Some((tried, counts)))
         };
-        ctx.spawn(told.into_actor(self).map(move |told, this, ctx| {
+        ctx.spawn(told.into_actor(self).map(move |(took, told), this, ctx| {
             this.free += 1;
+            this.hosts.over(&host, took);
             if let Some((tried, recorded)) = told {
                 this.count(&tried, recorded);
             }
@@ -154,6 +197,7 @@ impl Deliverer {
         let id = tried.turn.id;
         match &tried.outcome {
             Outcome::Delivered => self.parts.observer.saw(Fact::Delivered),
+            Outcome::Postponed { .. } => {}
             Outcome::Again { after, reason } => {
                 self.parts.observer.saw(Fact::DeliveryFailed);
                 let after = after.as_secs();
@@ -184,6 +228,15 @@ impl Deliverer {
             let _ = done.send(());
         }
     }
+}
+
+/// Whom a delivery goes to; those whose URL is not called any more are one.
+fn host(due: &DueDelivery) -> String {
+    let url = due.job.callback.as_ref().map(|callback| &callback.url[..]);
+    let target = url.and_then(|url| target::read(url).ok());
+    target.map_or_else(String::new, |target| {
+        format!("{}:{}", target.host.to_ascii_lowercase(), target.port)
+    })
 }
 
 /// Records what came of a try, again and again while the turn lasts.

@@ -1,13 +1,14 @@
 //! Callbacks: the end of a job told to whoever asked for it, signed, and again until it is heard.
 //!
 //! In the order of the flow: `target` says which URLs can be called, `guard` which addresses,
-//! `actor` takes deliveries from the store and hands each to a `poster`, which signs (`sign`) and
+//! `actor` takes deliveries from the store and, as `hosts` allows, hands each to a `poster`, which signs (`sign`) and
 //! calls (`caller`); `policy` says what an answer means. Must not know: actix-web, how an end is
 //! written down, which store it is.
 
 pub mod actor;
 pub mod caller;
 pub mod guard;
+mod hosts;
 pub mod policy;
 pub mod poster;
 pub mod sign;

@@ -71,7 +71,8 @@ pub fn check(url: &str, guard: &Guard) -> Result<Target, BadUrl> {
     Ok(target)
 }
 
-fn read(url: &str) -> Result<Target, BadUrl> {
+/// Reads a URL.
+pub(super) fn read(url: &str) -> Result<Target, BadUrl> {
     let visible = url
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'#');

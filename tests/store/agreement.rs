@@ -109,7 +109,10 @@ async fn agree(memory: &dyn JobStore, sqlite: &dyn JobStore, mut dice: Dice) {
             (12, _) => {
                 if let Some(turn) = dice.pick(&turns) {
                     let reason = "no".to_owned();
-                    let outcome = match dice.roll(4) {
+                    let outcome = match dice.roll(5) {
+                        4 => Outcome::Postponed {
+                            after: Duration::ZERO,
+                        },
                         0 => Outcome::GivenUp { reason },
                         1 => Outcome::Delivered,
                         2 => Outcome::Again {

@@ -11,6 +11,7 @@ pub(crate) mod endings;
 pub(crate) mod keeping;
 pub(crate) mod leases;
 pub(crate) mod looking;
+pub(crate) mod owing;
 pub(crate) mod reopening;
 
 use std::sync::Arc;
@@ -103,12 +104,13 @@ macro_rules! every_store {
             deliveries::concurrent_claims_never_give_a_delivery_twice,
             deliveries::a_delivered_end_is_told_no_more,
             deliveries::a_failed_delivery_comes_again_after_its_wait,
+            deliveries::a_postponed_delivery_was_not_tried,
             deliveries::a_delivery_is_given_up_by_who_tries,
             deliveries::a_delivery_is_given_up_after_its_time,
-            deliveries::what_is_due_outlives_its_outcomes_time,
-            deliveries::callbacks_are_bounded_until_they_have_ended,
-            deliveries::a_retried_dead_letter_is_told_again,
-            deliveries::a_purge_forgets_what_is_due,
+            owing::what_is_due_outlives_its_outcomes_time,
+            owing::callbacks_are_bounded_until_they_have_ended,
+            owing::a_retried_dead_letter_is_told_again,
+            owing::a_purge_forgets_what_is_due,
             keeping::an_outcome_is_forgotten_after_its_time,
             keeping::an_outcome_with_a_key_lives_as_long_as_the_key,
             keeping::a_purge_forgets_one_state_alone,
@@ -143,7 +145,7 @@ macro_rules! one_place_store {
             attempts::a_retry_is_refused_by_a_full_queue,
             endings::a_result_is_recorded_by_a_full_queue,
             endings::a_claim_expires_what_it_passes_over,
-            deliveries::what_is_due_takes_no_room_among_what_is_kept,
+            owing::what_is_due_takes_no_room_among_what_is_kept,
             deliveries::those_that_wait_longest_come_first,
             keeping::the_oldest_outcome_goes_when_there_are_too_many,
             keeping::the_oldest_dead_letter_goes_when_there_are_too_many,

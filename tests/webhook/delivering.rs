@@ -270,3 +270,28 @@ fn a_call_that_is_on_its_way_is_recorded_before_the_end() {
     let view = futures_executor::block_on(open().job(id)).unwrap().unwrap();
     assert_eq!(view.delivery.unwrap().state, DeliveryState::Delivered);
 }
+
+#[test]
+fn a_slow_receiver_does_not_hold_up_others() {
+    let app = calling(|wanted| wanted.settings.webhook.as_mut().unwrap().timeout = crate::GUARD);
+    let (answer, answered) = mpsc::channel::<()>();
+    let answered = Mutex::new(answered);
+    let slow = Receiver::answering(move |_, _| {
+        // Until the test is over.
+        let _ = answered.lock().unwrap().recv_timeout(crate::GUARD);
+        status(204)
+    });
+    // More than there are threads to call.
+    for _ in 0..10 {
+        send(&app, &slow, Act::Answer, &[]).assert_class(7);
+    }
+    slow.wait_for(1);
+    let fast = Receiver::start();
+    for _ in 0..3 {
+        let told = send(&app, &fast, Act::Answer, &[]);
+        wait_for_callback(&app, told.header("x-job-id"), "delivered");
+    }
+    assert_eq!((slow.heard().len(), fast.heard().len()), (1, 3));
+    wait_for_metric(&app, "beagle_queue_callbacks_due", 10.0);
+    drop(answer);
+}

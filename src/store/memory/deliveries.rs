@@ -68,6 +68,10 @@ impl Core {
             Outcome::GivenUp { reason } => {
                 self.tell(id, DeliveryState::GivenUp, Some(reason.clone()), now);
             }
+            Outcome::Postponed { after } => {
+                delivery.tries = delivery.tries.saturating_sub(1);
+                record.next_try = Some(try_again(&self.limits, now, *after, finished));
+            }
             Outcome::Again { after, reason } => {
                 delivery.reason = Some(reason.clone());
                 record.next_try = Some(try_again(&self.limits, now, *after, finished));

@@ -42,6 +42,7 @@ pub(super) async fn settle(
     for Tried { turn, outcome } in tried {
         let (outcome, wait, reason) = match outcome {
             Outcome::Delivered => ("delivered", 0, ""),
+            Outcome::Postponed { after } => ("postponed", millis(*after), ""),
             Outcome::Again { after, reason } => ("again", millis(*after), &reason[..]),
             Outcome::GivenUp { reason } => ("given_up", 0, &reason[..]),
         };

@@ -63,6 +63,11 @@ impl Session<'_> {
             Outcome::GivenUp { reason } => {
                 self.tell(&job, DeliveryState::GivenUp, Some(reason))?;
             }
+            Outcome::Postponed { after } => {
+                let at = try_again(self.limits, self.now, *after, finished);
+                let sql = "UPDATE job SET call_next = ?, call_tries = max(call_tries - 1, 0) WHERE seq = ?";
+                self.execute(sql, (at, job.seq))?;
+            }
             Outcome::Again { after, reason } => {
                 let at = try_again(self.limits, self.now, *after, finished);
                 let sql = "UPDATE job SET call_next = ?, call_reason = ? WHERE seq = ?";

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beagle::store::{
-    Delivery, DeliveryState, DueDelivery, JobId, JobState, JobStore, NewJob, Outcome, StoreError,
-    StoreLimits, Tried, Turn, UnixMillis,
+    Delivery, DeliveryState, DueDelivery, JobId, JobState, JobStore, NewJob, Outcome, StoreLimits,
+    Tried, Turn, UnixMillis,
 };
 
 use super::Lab;
 use super::reopening::reopen;
 use crate::fixture::{
-    NEVER, SHORT, accept, called, die, finish_one, forgotten, job, limits, run_one, soon,
-    tend_until, view,
+    NEVER, SHORT, accept, called, die, finish_one, job, limits, run_one, soon, tend_until, view,
 };
 
 pub(crate) async fn a_delivery_is_due_with_the_end_and_not_before(lab: &dyn Lab) {
@@ -142,6 +141,20 @@ pub(crate) async fn a_failed_delivery_comes_again_after_its_wait(lab: &dyn Lab) 
     assert_eq!(store.stats().await.unwrap().due, 1);
 }
 
+pub(crate) async fn a_postponed_delivery_was_not_tried(lab: &dyn Lab) {
+    let store = lab.open(limits()).await;
+    let id = ended(&*store).await;
+    let first = wait_for_due(&*store).await;
+    let after = Duration::from_millis(1);
+    assert!(settle(&*store, first.turn, Outcome::Postponed { after }).await);
+    assert_eq!(stands(&*store, id).await, told(DeliveryState::Due, 0));
+    let second = wait_for_due(&*store).await;
+    assert_eq!(second.turn, Turn { id, tries: 1 });
+    let after = NEVER;
+    assert!(settle(&*store, second.turn, Outcome::Postponed { after }).await);
+    assert_eq!(due(&*store).await, []);
+}
+
 pub(crate) async fn a_delivery_is_given_up_by_who_tries(lab: &dyn Lab) {
     let store = lab.open(limits()).await;
     let id = ended(&*store).await;
@@ -173,118 +186,6 @@ pub(crate) async fn a_delivery_is_given_up_after_its_time(lab: &dyn Lab) {
         assert_eq!(stands, told(DeliveryState::GivenUp, 0));
     }
     assert_eq!(store.tend().await.unwrap().given_up, 0);
-}
-
-pub(crate) async fn what_is_due_outlives_its_outcomes_time(lab: &dyn Lab) {
-    let store = lab
-        .open(StoreLimits {
-            result_ttl: SHORT,
-            ..limits()
-        })
-        .await;
-    let id = ended(&*store).await;
-    let plain = accept(&*store, job()).await;
-    store.cancel(plain).await.unwrap();
-    forgotten(&*store, plain).await;
-    let one = wait_for_due(&*store).await;
-    assert_eq!(one.job, view(&*store, id).await);
-    assert!(settle(&*store, one.turn, Outcome::Delivered).await);
-    forgotten(&*store, id).await;
-}
-
-pub(crate) async fn what_is_due_takes_no_room_among_what_is_kept(lab: &dyn Lab) {
-    let few = StoreLimits {
-        max_results: 1,
-        max_dead: 1,
-        ..limits()
-    };
-    let store = lab.open(few).await;
-    let (first, second) = (ended(&*store).await, ended(&*store).await);
-    let dead = die(&*store, called(), "no").await;
-    let other = die(&*store, called(), "no").await;
-    let plain = accept(&*store, job()).await;
-    store.cancel(plain).await.unwrap();
-    for id in [first, second, dead, other, plain] {
-        view(&*store, id).await;
-    }
-    let due = due(&*store).await;
-    assert_eq!(due.len(), 4);
-    for one in &due {
-        assert!(settle(&*store, one.turn, Outcome::Delivered).await);
-    }
-    // The ends come in this order, and now they count.
-    let mut kept = Vec::new();
-    for id in [first, second, dead, other, plain] {
-        kept.push(store.job(id).await.unwrap().is_some());
-    }
-    assert_eq!(kept, [false, false, false, true, true]);
-}
-
-pub(crate) async fn callbacks_are_bounded_until_they_have_ended(lab: &dyn Lab) {
-    let store = lab
-        .open(StoreLimits {
-            max_callbacks: 2,
-            ..limits()
-        })
-        .await;
-    let full = StoreError::TooManyCallbacks {
-        callbacks: 2,
-        limit: 2,
-    };
-    let first = ended(&*store).await;
-    let known = called();
-    accept(&*store, known.clone()).await;
-    let refused = called();
-    assert_eq!(store.enqueue(refused.clone()).await, Err(full));
-    assert_eq!(store.job(refused.id).await, Ok(None));
-    accept(&*store, known).await;
-    accept(&*store, job()).await;
-
-    let one = wait_for_due(&*store).await;
-    assert_eq!(one.turn.id, first);
-    assert!(settle(&*store, one.turn, Outcome::Delivered).await);
-    accept(&*store, refused).await;
-}
-
-pub(crate) async fn a_retried_dead_letter_is_told_again(lab: &dyn Lab) {
-    let store = lab.open(limits()).await;
-    for delivered in [true, false] {
-        let id = die(&*store, called(), "no").await;
-        if delivered {
-            let one = wait_for_due(&*store).await;
-            assert!(settle(&*store, one.turn, Outcome::Delivered).await);
-        }
-        let deadline = UnixMillis::now().after(NEVER);
-        assert_eq!(store.retry(id, deadline).await, Ok(true));
-        assert_eq!(view(&*store, id).await.delivery, None);
-        assert_eq!(due(&*store).await, []);
-        assert_eq!(finish_one(&*store, "a dog").await, id);
-        let one = wait_for_due(&*store).await;
-        assert_eq!(one.turn, Turn { id, tries: 1 });
-        assert_eq!(one.job.state, JobState::Done);
-        assert!(settle(&*store, one.turn, Outcome::Delivered).await);
-    }
-}
-
-pub(crate) async fn a_purge_forgets_what_is_due(lab: &dyn Lab) {
-    let store = lab
-        .open(StoreLimits {
-            max_callbacks: 2,
-            ..limits()
-        })
-        .await;
-    let cancelled = ended(&*store).await;
-    let dead = die(&*store, called(), "no").await;
-    assert_eq!(store.purge(JobState::Done).await, Ok(0));
-    assert_eq!(store.purge(JobState::Cancelled).await, Ok(1));
-    assert_eq!(store.purge(JobState::Dead).await, Ok(1));
-    for id in [cancelled, dead] {
-        assert_eq!(store.job(id).await, Ok(None));
-    }
-    assert_eq!(due(&*store).await, []);
-    assert_eq!(store.stats().await.unwrap().due, 0);
-    accept(&*store, called()).await;
-    accept(&*store, called()).await;
 }
 
 pub(crate) async fn those_that_wait_longest_come_first(lab: &dyn Lab) {
@@ -344,19 +245,19 @@ pub(crate) async fn deliveries_are_there_again(lab: &dyn Lab) {
 }
 
 /// A job with a callback that has come to its end.
-async fn ended(store: &dyn JobStore) -> JobId {
+pub(super) async fn ended(store: &dyn JobStore) -> JobId {
     let id = accept(store, called()).await;
     store.cancel(id).await.unwrap();
     id
 }
 
 /// What is due now, held for ever.
-async fn due(store: &dyn JobStore) -> Vec<DueDelivery> {
+pub(super) async fn due(store: &dyn JobStore) -> Vec<DueDelivery> {
     soon(store.claim_deliveries(100, NEVER)).await.unwrap()
 }
 
 /// The one delivery that is due now or soon.
-async fn wait_for_due(store: &dyn JobStore) -> DueDelivery {
+pub(super) async fn wait_for_due(store: &dyn JobStore) -> DueDelivery {
     soon(async {
         loop {
             let mut due = due(store).await;
@@ -370,7 +271,7 @@ async fn wait_for_due(store: &dyn JobStore) -> DueDelivery {
     .await
 }
 
-async fn settle(store: &dyn JobStore, turn: Turn, outcome: Outcome) -> bool {
+pub(super) async fn settle(store: &dyn JobStore, turn: Turn, outcome: Outcome) -> bool {
     let settled = store.settle_deliveries(&[Tried { turn, outcome }]).await;
     settled.unwrap()[0]
 }

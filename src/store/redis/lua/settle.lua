@@ -10,7 +10,10 @@ for at = 2, #ARGV, 5 do
     if reason ~= '' then
       redis.call('HSET', job_key(id), 'untold', reason)
     end
-    if outcome == 'again' then
+    if outcome == 'postponed' and try ~= '0' then
+      redis.call('HINCRBY', job_key(id), 'tries', -1)
+    end
+    if outcome == 'again' or outcome == 'postponed' then
       -- Not after the time at which it is given up.
       redis.call('ZADD', P .. 'calls', math.min(NOW + wait, of[3] + LIMITS.callback_ttl), id)
     else
