@@ -2,8 +2,10 @@
 //!
 //! The one place that knows every stage. Tests use the same door on port 0.
 
+mod parts;
+
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,19 +15,18 @@ use actix_web::web::Data;
 use futures_util::future::{OptionFuture, join};
 use tokio::sync::{Notify, oneshot};
 
+pub use parts::{Doors, Engines, Settings};
+
 use crate::batch::actor::{Batcher, Parts as BatcherParts, Slot};
-use crate::batch::policy::BatchLimits;
 use crate::classify::actor::Classifier;
 use crate::classify::catalog::Catalog;
 use crate::classify::model::Model;
 use crate::config::layer::Role;
 use crate::credit::Credits;
-use crate::decode::Limits;
 use crate::decode::actor::Decoder;
-use crate::edge::admission::{Admission, AdmissionLimits};
-use crate::edge::door::Door;
+use crate::edge::Edge;
+use crate::edge::admission::Admission;
 use crate::edge::shares::Shares;
-use crate::edge::{BodyLimits, Edge, Times};
 use crate::gate::Gate;
 use crate::grpc;
 use crate::health::Health;
@@ -40,9 +41,7 @@ use crate::respond::actor::{Parts as ResponderParts, Responder};
 use crate::respond::rate::Rate;
 use crate::store::JobStore;
 use crate::tls::Speaks;
-use crate::traces::Traces;
 use crate::watch::Watch;
-use crate::webhook;
 use crate::webhook::actor::{Deliverer, Parts as DelivererParts};
 
 /// Messages that may wait before an async stage, beside one for each upload at once: credits,
@@ -50,74 +49,6 @@ use crate::webhook::actor::{Deliverer, Parts as DelivererParts};
 const MAILBOX: usize = 1024;
 /// Left of the grace for the store, after the callers have had their part.
 const LAST_PART: u32 = 4;
-
-/// Everything the server's parts are told.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// What stands before the edge.
-    pub door: Door,
-    /// What this process does of the whole.
-    pub role: Role,
-    /// Threads that decode.
-    pub decoders: usize,
-    /// Bounds on one image.
-    pub image: Limits,
-    /// Bounds on a body.
-    pub body: BodyLimits,
-    /// Bounds on uploads at once.
-    pub admission: AdmissionLimits,
-    /// What the batching policy may do.
-    pub batch: BatchLimits,
-    /// How long callers and jobs wait.
-    pub times: Times,
-    /// Callers that watch a job at once.
-    pub watchers: usize,
-    /// How long a claim lasts without a heartbeat; the store's.
-    pub lease: Duration,
-    /// How long a batch may be with a model before it counts as hanging.
-    pub wedge_timeout: Duration,
-    /// Batches that may be with a Classifier at once: one that runs, the others next.
-    pub credits: usize,
-    /// Threads of the web server.
-    pub http_threads: usize,
-    /// Connections at once.
-    pub connections: usize,
-    /// How long to stay open after readiness is withdrawn.
-    pub drain_delay: Duration,
-    /// How long the end may take.
-    pub grace: Duration,
-    /// How to call back; nothing if nobody is called.
-    pub webhook: Option<webhook::Settings>,
-}
-
-/// What the pipeline runs on.
-pub struct Engines {
-    /// The durable queue.
-    pub store: Arc<dyn JobStore>,
-    /// What is served.
-    pub catalog: Catalog,
-    /// One loaded and warm model a device; none where no model runs.
-    pub models: Vec<Box<dyn Model>>,
-    /// Told of every job's way.
-    pub observer: Arc<dyn Observer>,
-    /// Who makes spans.
-    pub traces: Traces,
-}
-
-/// Where a server listens.
-#[derive(Debug)]
-pub struct Doors {
-    /// For HTTP.
-    pub http: TcpListener,
-    /// For gRPC, if it is spoken. A worker, which takes no images, leaves it closed.
-    pub grpc: Option<TcpListener>,
-}
-
-impl From<TcpListener> for Doors {
-    fn from(http: TcpListener) -> Self {
-        Self { http, grpc: None }
-    }
-}
 
 /// A server that listens.
 pub struct App {

@@ -128,7 +128,11 @@ mod tests {
             place
         };
         let places = admission.divide(body(), &[2, 5]).unwrap();
-        assert_eq!(arriving.load(Ordering::Relaxed), 0, "they are complete later");
+        assert_eq!(
+            arriving.load(Ordering::Relaxed),
+            0,
+            "they are complete later"
+        );
         assert_eq!(admission.enter().unwrap_err().code, ErrorCode::QueueFull);
         let mut other = Place::default();
         admission.add_bytes(&mut other, 4).unwrap_err();

@@ -48,7 +48,7 @@ use connection::{Link, Welcome};
 use greeting::Greeter;
 use news::News;
 use presence::{Claims, Thread, Work};
-use scripts::{Call, Scripts};
+use scripts::Scripts;
 
 /// Longest time that opening waits for a first answer.
 const OPEN: Duration = Duration::from_secs(5);
@@ -250,7 +250,7 @@ impl JobStore for RedisStore {
     }
 
     async fn start(&self, leases: &[Lease]) -> Result<Vec<Start>, StoreError> {
-        let call = with_leases(self.scripts.call(&self.scripts.start), leases);
+        let call = self.scripts.call(&self.scripts.start).leases(leases);
         let answers: Vec<u8> = call.run(&self.link).await?;
         let start = |answer| if answer == 1 { Start::Run } else { Start::Gone };
         Ok(answers.into_iter().map(start).collect())
@@ -261,13 +261,13 @@ impl JobStore for RedisStore {
             .scripts
             .call(&self.scripts.heartbeat)
             .arg(&self.consumer);
-        with_leases(call, leases).run(&self.link).await
+        call.leases(leases).run(&self.link).await
     }
 
     async fn complete(&self, done: &[Completion]) -> Result<Vec<Completed>, StoreError> {
         let mut call = self.scripts.call(&self.scripts.complete);
         for one in done {
-            call = with_leases(call, &[one.lease]).arg(&one.result[..]);
+            call = call.leases(&[one.lease]).arg(&one.result[..]);
         }
         let answers: Vec<u8> = call.run(&self.link).await?;
         let completed = |answer| match answer {
@@ -280,7 +280,7 @@ impl JobStore for RedisStore {
     async fn fail(&self, failed: &[Failure]) -> Result<Vec<Failed>, StoreError> {
         let mut call = self.scripts.call(&self.scripts.fail);
         for one in failed {
-            call = with_leases(call, &[one.lease]).arg(&one.reason);
+            call = call.leases(&[one.lease]).arg(&one.reason);
         }
         let answers: Vec<String> = call.run(&self.link).await?;
         let became = |answer: String| match &answer[..] {
@@ -292,7 +292,7 @@ impl JobStore for RedisStore {
     }
 
     async fn release(&self, leases: &[Lease]) -> Result<(), StoreError> {
-        let call = with_leases(self.scripts.call(&self.scripts.release), leases);
+        let call = self.scripts.call(&self.scripts.release).leases(leases);
         call.run(&self.link).await
     }
 
@@ -393,11 +393,4 @@ impl JobStore for RedisStore {
         self.bell.send_replace(());
         handed_back
     }
-}
-
-fn with_leases<'a>(mut call: Call<'a>, leases: &[Lease]) -> Call<'a> {
-    for lease in leases {
-        call = call.arg(lease.id.to_string()).arg(lease.fence);
-    }
-    call
 }

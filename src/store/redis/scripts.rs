@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::connection::Link;
 use super::keys::{PREFIX, SCHEMA};
-use crate::store::{StoreError, StoreLimits};
+use crate::store::{Lease, StoreError, StoreLimits};
 
 /// Longest time a script reckons with, 100 years in ms: sums stay whole numbers in Lua.
 const LONGEST: u128 = 100 * 365 * 24 * 3600 * 1000;
@@ -96,6 +96,13 @@ pub(super) struct Call<'a> {
 impl Call<'_> {
     pub(super) fn arg(mut self, value: impl ToRedisArgs) -> Self {
         self.command.arg(value);
+        self
+    }
+
+    pub(super) fn leases(mut self, leases: &[Lease]) -> Self {
+        for lease in leases {
+            self = self.arg(lease.id.to_string()).arg(lease.fence);
+        }
         self
     }
 
