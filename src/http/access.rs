@@ -10,7 +10,7 @@ use actix_web::web::Data;
 use actix_web::{Error, HttpMessage as _, HttpRequest};
 use tokio::task::yield_now;
 
-use super::answer;
+use super::{answer, oip};
 use crate::access::caller::Caller;
 use crate::access::key;
 use crate::edge::door::Door;
@@ -70,7 +70,11 @@ pub(super) async fn guard(
             Ok(next.call(request).await?.map_into_left_body())
         }
         Err(refusal) => {
-            let response = answer::refused(&refusal, None);
+            let response = if oip::has(request.path()) {
+                oip::refused(&refusal)
+            } else {
+                answer::refused(&refusal, None)
+            };
             Ok(request.into_response(response).map_into_right_body())
         }
     }
@@ -94,7 +98,8 @@ fn enter(request: &ServiceRequest) -> Result<Caller, Refusal> {
     }
 }
 
-fn is_open(path: &str, metrics: bool) -> bool {
+/// Whether a page asks for no key.
+pub(super) fn is_open(path: &str, metrics: bool) -> bool {
     OPEN.contains(&path)
         || OPEN_BELOW.iter().any(|start| path.starts_with(start))
         || (metrics && path == METRICS)

@@ -20,7 +20,7 @@ pub(super) const JOB_ID: &str = "X-Job-Id";
 pub(super) const SERVER_TIMING: &str = "Server-Timing";
 
 /// How to show a key (RFC 6750).
-const CHALLENGE: &str = "Bearer realm=\"beagle\"";
+pub(super) const CHALLENGE: &str = "Bearer realm=\"beagle\"";
 
 /// The status of each code: the one place that knows.
 pub(super) const fn status(code: ErrorCode) -> StatusCode {

@@ -99,7 +99,8 @@ pub fn app(
 
 fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
     let profiles: Vec<&str> = edge.catalog.iter().map(|served| &*served.name).collect();
-    let document = Data::new(Document::new(&profiles, edge.body.images));
+    let calls = edge.callbacks.is_some();
+    let document = Data::new(Document::new(&profiles, edge.body.images, calls));
     routes
         .app_data(edge)
         .app_data(document)
@@ -140,7 +141,7 @@ fn pages(routes: &mut ServiceConfig, edge: Data<Edge>) {
                 .get(page::file)
                 .default_service(only("GET")),
         )
-        .service(oip::pages())
+        .configure(oip::pages)
         .default_service(web::to(not_found));
 }
 

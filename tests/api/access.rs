@@ -16,16 +16,16 @@ use crate::fake::{Act, picture};
 use crate::raw::{self, Raw};
 
 /// A server with keys, and their secrets.
-struct Locked {
-    app: TestApp,
+pub(crate) struct Locked {
+    pub(crate) app: TestApp,
     access: Arc<Access>,
     folder: TempDir,
-    secrets: Vec<String>,
+    pub(crate) secrets: Vec<String>,
 }
 
 impl Locked {
     /// Keys `a`, `b`, ... with these settings each.
-    fn start(settings: &[&str]) -> Self {
+    pub(crate) fn start(settings: &[&str]) -> Self {
         Self::with(settings, false)
     }
 
@@ -59,7 +59,7 @@ impl Locked {
         }
     }
 
-    fn bearer(&self, key: usize) -> String {
+    pub(crate) fn bearer(&self, key: usize) -> String {
         format!("Bearer {}", self.secrets[key])
     }
 

@@ -232,15 +232,6 @@ impl TestApp {
         )
     }
 
-    /// Asks with a method of any name.
-    pub(crate) fn method(&self, method: &str, path: &str) -> Told {
-        let request = ureq::http::Request::builder()
-            .method(method)
-            .uri(self.url(path));
-        let request = request.body(()).expect("it is a request");
-        Told::of(self.agent.run(request).expect("the server answers"))
-    }
-
     /// A page, to be looked at.
     pub(crate) fn page(&self, path: &str) -> Response<Body> {
         self.agent.get(self.url(path)).call().unwrap()

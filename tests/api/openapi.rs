@@ -9,10 +9,20 @@ use beagle::error::ErrorCode;
 use serde_json::Value;
 use walkdir::WalkDir;
 
+use crate::access::Locked;
 use crate::app::TestApp;
+use crate::raw;
 
-/// Pages for people, which the document for programs does not describe.
-const FOR_PEOPLE: [&str; 2] = ["/docs", "/docs/{file:.*}"];
+/// Pages for people, which the document for programs does not describe: the one at `/` and its
+/// parts, and the document as a page. A browser reads them, and what they ask is documented.
+const FOR_PEOPLE: [&str; 3] = ["/docs", "/docs/{file:.*}", "/"];
+/// The parts of the page at `/`.
+const PARTS: &str = "/page/";
+/// The same page as `/v2`, for clients that write it so.
+const TWICE: &str = "/v2/";
+/// The code that answers nothing: a connection that is one too many is closed without a word, and
+/// only counted.
+const ONLY_COUNTED: ErrorCode = ErrorCode::TooManyConnections;
 
 /// Paths with their methods.
 type Routes = BTreeMap<String, BTreeSet<String>>;
@@ -35,7 +45,10 @@ fn documented(document: &Value) -> Routes {
         .collect()
 }
 
-/// Every `web::resource("PATH")` of the sources, with the methods that follow it.
+/// Every resource of the sources, with the methods that follow its paths.
+///
+/// # Panics
+/// If a route is written in a way that this does not read.
 fn routed() -> Routes {
     let mut routes = Routes::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
@@ -44,17 +57,37 @@ fn routed() -> Routes {
             continue;
         }
         let text = fs::read_to_string(entry.path()).unwrap();
-        for after in text.split("web::resource(\"").skip(1) {
-            let (path, rest) = after.split_once('"').unwrap();
+        assert!(!text.contains(".route("), "{}", entry.path().display());
+        for after in text.split("web::resource(").skip(1) {
+            let (paths, rest) = after.split_once(')').unwrap();
             let chain = rest.split(".default_service").next().unwrap();
-            let methods = ["get", "post", "put", "patch", "delete", "head"]
+            let methods: BTreeSet<String> = ["get", "post", "put", "patch", "delete", "head"]
                 .into_iter()
                 .filter(|name| chain.contains(&format!(".{name}(")))
-                .map(str::to_uppercase);
-            routes.insert(path.to_owned(), methods.collect());
+                .map(str::to_uppercase)
+                .collect();
+            // The parts of a page are a list of their own.
+            let paths = match paths {
+                "part.path" => quoted(&text, "path: \""),
+                paths => quoted(paths, "\""),
+            };
+            assert!(!paths.is_empty(), "{}", entry.path().display());
+            routes.extend(paths.into_iter().map(|path| (path, methods.clone())));
         }
     }
     routes
+}
+
+/// Every text that begins so, up to its last quote.
+fn quoted(text: &str, begins: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((_, after)) = rest.split_once(begins) {
+        let (one, more) = after.split_once('"').unwrap();
+        found.push(one.to_owned());
+        rest = more;
+    }
+    found
 }
 
 #[test]
@@ -64,7 +97,11 @@ fn the_document_has_every_route_and_no_other() {
     for path in FOR_PEOPLE {
         assert!(routed.remove(path).is_some(), "{path} is no route");
     }
-    assert!(routed.len() >= 8, "{routed:?}");
+    let all = routed.len();
+    routed.retain(|path, _| !path.starts_with(PARTS));
+    assert!(all - routed.len() >= 5, "{routed:?}");
+    assert_eq!(routed.remove(TWICE), routed.get("/v2").cloned());
+    assert!(routed.len() >= 20, "{routed:?}");
     assert_eq!(documented(&document(&app)), routed);
 }
 
@@ -72,14 +109,20 @@ fn the_document_has_every_route_and_no_other() {
 fn the_server_takes_the_methods_of_the_document_and_names_them() {
     let app = TestApp::start();
     for (path, methods) in documented(&document(&app)) {
-        let path = path.replace("{id}", "01a21050-264e-7654-933e-2bd55b7122a7");
-        let told = app.method("PUT", &path);
-        told.assert_error(405, "method_not_allowed");
-        let allowed: BTreeSet<String> = told
-            .header("allow")
-            .split(", ")
-            .map(str::to_owned)
-            .collect();
+        let path = path
+            .replace("{id}", "01a21050-264e-7654-933e-2bd55b7122a7")
+            .replace("{name}", "plain")
+            .replace("{version}", "1");
+        let told = raw::ask(app.addr, &format!("PUT {path}"), &[], &[]);
+        assert_eq!(told.status, 405, "{path}");
+        let said: Value = serde_json::from_slice(&told.body).unwrap();
+        if path.starts_with("/v2") {
+            assert!(said["error"].is_string(), "{path}: {said}");
+        } else {
+            assert_eq!(told.code(), "method_not_allowed", "{path}");
+        }
+        let allowed = told.header("allow").unwrap_or_default();
+        let allowed: BTreeSet<String> = allowed.split(", ").map(str::to_owned).collect();
         assert_eq!(allowed, methods, "{path}");
     }
 }
@@ -90,7 +133,11 @@ fn every_error_code_is_documented_and_under_its_status() {
     let document = document(&app);
     let codes =
         document["components"]["schemas"]["ErrorBody"]["properties"]["code"]["enum"].clone();
-    let all: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.name()).collect();
+    let all: Vec<&str> = ErrorCode::ALL
+        .iter()
+        .filter(|code| **code != ONLY_COUNTED)
+        .map(|code| code.name())
+        .collect();
     assert_eq!(codes, serde_json::json!(all));
     // Those that answer no operation are told of in the description of the whole.
     let mut told: BTreeSet<&str> = all
@@ -108,8 +155,12 @@ fn every_error_code_is_documented_and_under_its_status() {
                 let description = response["description"].as_str().unwrap();
                 assert!(response["headers"]["X-Request-Id"].is_object(), "{status}");
                 assert_eq!(
-                    status == "503",
+                    status == "503" || status == "429",
                     response["headers"]["Retry-After"].is_object()
+                );
+                assert_eq!(
+                    status == "401",
+                    response["headers"]["WWW-Authenticate"].is_object()
                 );
                 let here = all
                     .iter()
@@ -124,6 +175,12 @@ fn every_error_code_is_documented_and_under_its_status() {
         ("/predict", "504", "timed_out"),
         ("/jobs", "503", "queue_full"),
         ("/jobs", "413", "too_many_images"),
+        ("/jobs", "400", "callbacks_off"),
+        ("/predict", "403", "forbidden"),
+        ("/predict", "429", "too_many_in_flight"),
+        ("/predict", "408", "upload_too_slow"),
+        ("/v2/models/{name}/infer", "404", "unknown_profile"),
+        ("/v2/repository/index", "401", "unauthorized"),
     ] {
         let response = &document["paths"][path]["post"]["responses"][status]["description"];
         assert!(
@@ -131,6 +188,44 @@ fn every_error_code_is_documented_and_under_its_status() {
             "{path}: {response}"
         );
     }
+}
+
+/// Of every page: the document says that it asks for a key, and a server that has keys does; it
+/// takes them in both ways that are documented.
+#[test]
+fn a_page_asks_for_a_key_if_the_document_says_so() {
+    let locked = Locked::start(&[""]);
+    let document = document(&locked.app);
+    let schemes = &document["components"]["securitySchemes"];
+    assert_eq!(schemes["bearer"]["scheme"], "bearer");
+    assert_eq!(schemes["header"]["name"], "x-api-key");
+    let either = serde_json::json!([{"bearer": []}, {"header": []}, {}]);
+    let mut open = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let asked = path
+            .replace("{id}", "01a21050-264e-7654-933e-2bd55b7122a7")
+            .replace("{name}", "plain")
+            .replace("{version}", "1");
+        for (method, operation) in item.as_object().unwrap() {
+            let line = format!("{} {asked}", method.to_uppercase());
+            let status = |name: &str, value: &str| {
+                let told = raw::ask(locked.app.addr, &line, &[(name, value)], &[]);
+                told.status
+            };
+            let refused = status("Accept", "*/*") == 401;
+            assert_eq!(operation["security"] == either, refused, "{method} {path}");
+            assert_eq!(operation["responses"]["401"].is_object(), refused, "{path}");
+            assert_eq!(operation["responses"]["429"].is_object(), refused, "{path}");
+            if refused {
+                assert_ne!(status("Authorization", &locked.bearer(0)), 401, "{path}");
+                assert_ne!(status("X-API-Key", &locked.secrets[0]), 401, "{path}");
+            } else {
+                assert!(operation["security"].is_null(), "{path}");
+                open += 1;
+            }
+        }
+    }
+    assert_eq!(open, 5, "health twice over, and the document");
 }
 
 #[test]

@@ -4,11 +4,10 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ContentType, HeaderName};
+use actix_web::http::header::{ALLOW, ContentType, HeaderName};
 use bytes::BytesMut;
-use serde::Serialize;
-use serde_json::json;
 
+use super::said::{BinaryData, Data, InferenceError, InferenceResponse, OutputTensor};
 use crate::error::{ErrorCode, Refusal};
 use crate::http::answer::{self as plain, JOB_ID};
 use crate::oip::infer::Inferred;
@@ -20,19 +19,32 @@ use crate::oip::tensor::{Output, Values};
 pub(super) const JSON_LENGTH: HeaderName =
     HeaderName::from_static("inference-header-content-length");
 
-/// A refusal, in the protocol's form.
-pub(super) fn refused(refusal: &Refusal) -> HttpResponse {
-    let status = match refusal.code {
+/// The status of each code here.
+pub(in crate::http) const fn status(code: ErrorCode) -> StatusCode {
+    match code {
         // The model is part of the path.
         ErrorCode::UnknownProfile => StatusCode::NOT_FOUND,
         code => plain::status(code),
-    };
-    plain::refusing(status, refusal).json(json!({"error": refusal.message}))
+    }
+}
+
+/// A refusal, in the protocol's form.
+pub(in crate::http) fn refused(refusal: &Refusal) -> HttpResponse {
+    plain::refusing(status(refusal.code), refusal).json(error(refusal))
 }
 
 pub(super) async fn wrong_method(allowed: &'static str) -> HttpResponse {
     let message = format!("this page takes {allowed}");
-    refused(&Refusal::new(ErrorCode::MethodNotAllowed, message))
+    let refusal = Refusal::new(ErrorCode::MethodNotAllowed, message);
+    plain::refusing(status(refusal.code), &refusal)
+        .insert_header((ALLOW, allowed))
+        .json(error(&refusal))
+}
+
+fn error(refusal: &Refusal) -> InferenceError<'_> {
+    InferenceError {
+        error: &refusal.message,
+    }
 }
 
 pub(super) async fn no_page() -> HttpResponse {
@@ -43,38 +55,6 @@ pub(super) async fn no_page() -> HttpResponse {
     refused(&Refusal::new(ErrorCode::NotFound, message))
 }
 
-#[derive(Serialize)]
-struct Response<'a> {
-    model_name: &'a str,
-    model_version: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    outputs: Vec<Tensor<'a>>,
-}
-
-#[derive(Serialize)]
-struct Tensor<'a> {
-    name: &'a str,
-    datatype: &'a str,
-    shape: [usize; 2],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<Binary>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Data<'a>>,
-}
-
-#[derive(Serialize)]
-struct Binary {
-    binary_data_size: usize,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Data<'a> {
-    Strings(&'a [String]),
-    Floats(&'a [f32]),
-}
-
 /// The answer to an inference: JSON, and behind it the outputs that are wanted as binary data.
 pub(super) fn inferred(plan: &Plan, inferred: &Inferred) -> HttpResponse {
     let mut binary = BytesMut::new();
@@ -83,14 +63,14 @@ pub(super) fn inferred(plan: &Plan, inferred: &Inferred) -> HttpResponse {
         binary.extend_from_slice(&raw);
         raw.len()
     };
-    let outputs: Vec<Tensor<'_>> = inferred
+    let outputs: Vec<OutputTensor<'_>> = inferred
         .outputs
         .iter()
-        .map(|output| Tensor {
+        .map(|output| OutputTensor {
             name: output.name,
             datatype: output.values.datatype().name(),
             shape: output.shape,
-            parameters: output.binary.then(|| Binary {
+            parameters: output.binary.then(|| BinaryData {
                 binary_data_size: tensor(output),
             }),
             data: (!output.binary).then(|| match &output.values {
@@ -100,7 +80,7 @@ pub(super) fn inferred(plan: &Plan, inferred: &Inferred) -> HttpResponse {
         })
         .collect();
     let has_binary = outputs.iter().any(|output| output.parameters.is_some());
-    let response = Response {
+    let response = InferenceResponse {
         model_name: &plan.model.name,
         model_version: VERSION,
         id: plan.id.as_deref(),

@@ -8,8 +8,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 
 use super::answer::{self, JSON_LENGTH};
+use super::asked::InferenceRequest;
 use super::json;
 use super::look::Named;
+use super::said;
 use crate::edge::Edge;
 use crate::error::{ErrorCode, Refusal};
 use crate::http::{access, ask, upload};
@@ -21,6 +23,39 @@ use crate::oip::plan::Plan;
 /// Longer requests are read on a thread that may take its time.
 const LONG: usize = 256 << 10;
 
+/// Has images classified.
+///
+/// Each row is a job of its own; all are answered, or none. The body is JSON as shown, or the
+/// binary extension: JSON, behind it the data of the inputs that say `binary_data_size` in place
+/// of `data`, strings each behind its length (4 bytes, little endian), and
+/// `Inference-Header-Content-Length`. A body with a Content-Encoding is refused.
+#[utoipa::path(
+    post,
+    path = "/v2/models/{name}/infer",
+    tag = "Open Inference Protocol",
+    operation_id = "infer",
+    params(
+        ("name" = String, Path, description = "the model: a profile"),
+        ("Idempotency-Key" = Option<String>, Header, nullable = false, min_length = 1,
+            max_length = 200, pattern = "^[!-~]{1,200}$",
+            description = "your own name for the request: under the same one it is the same jobs"),
+        ("Inference-Header-Content-Length" = Option<u64>, Header, nullable = false, minimum = 1,
+            description = "bytes of JSON before the binary data, if there is any")
+    ),
+    request_body(content = InferenceRequest, example = json!(super::asked::example())),
+    responses(
+        (status = 200, description = "the outputs: JSON, or JSON and behind it the data of those that are binary",
+            content(
+                (said::InferenceResponse<'static> = "application/json"),
+                (said::WithBinaryData = "application/octet-stream")
+            ),
+            headers(
+                ("X-Job-Id" = String, description = "the jobs, row by row, with commas between"),
+                ("Inference-Header-Content-Length" = String,
+                    description = "bytes of JSON before the binary data, if there is any")
+            ))
+    )
+)]
 pub(super) async fn infer(
     request: HttpRequest,
     named: Path<Named>,

@@ -19,7 +19,7 @@ use crate::oip::plan;
 use crate::oip::tensor::{Content, Input, Levels, Requested};
 
 /// Most items of a list of inputs, outputs or dimensions, and most parameters of one thing.
-const FEW: usize = 32;
+pub(super) const FEW: usize = 32;
 /// Most strings in the data of all inputs.
 const MOST_STRINGS: usize = 4096;
 
@@ -36,7 +36,7 @@ struct Request {
 struct RequestInput {
     name: String,
     datatype: String,
-    shape: Few<i64>,
+    shape: Few<Dimension>,
     #[serde(default)]
     parameters: Said,
     data: Option<Data>,
@@ -109,7 +109,12 @@ impl RequestInput {
         Ok(Input {
             name: self.name,
             datatype: self.datatype,
-            shape: self.shape.0,
+            shape: self
+                .shape
+                .0
+                .into_iter()
+                .map(|Dimension(size)| size)
+                .collect(),
             parameters: self.parameters.0,
             content,
         })
@@ -203,8 +208,15 @@ impl<'de> Deserialize<'de> for Scalar {
                 Ok(Scalar(Value::Whole(number.into())))
             }
 
+            /// JSON has one kind of numbers: 2.0 is as whole as 2.
             fn visit_f64<E>(self, number: f64) -> Result<Scalar, E> {
-                Ok(Scalar(Value::Real(number)))
+                let whole = number as i128;
+                let is_whole = number.fract() == 0.0 && whole as f64 == number;
+                Ok(Scalar(if is_whole {
+                    Value::Whole(whole)
+                } else {
+                    Value::Real(number)
+                }))
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
@@ -213,6 +225,22 @@ impl<'de> Deserialize<'de> for Scalar {
         }
 
         deserializer.deserialize_any(One)
+    }
+}
+
+/// A dimension of a shape.
+struct Dimension(i64);
+
+impl<'de> Deserialize<'de> for Dimension {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Scalar(value) = Scalar::deserialize(deserializer)?;
+        let size = match value {
+            Value::Whole(size) => i64::try_from(size).ok(),
+            _ => None,
+        };
+        size.map(Self).ok_or_else(|| {
+            D::Error::custom(format!("shape says {value}: dimensions are whole numbers"))
+        })
     }
 }
 
@@ -294,5 +322,34 @@ impl<'de> Visitor<'de> for Filling<'_> {
             Err(_) => data.not_base64 = data.not_base64.or(Some(data.files.len())),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(top: &str, size: &str) -> Result<plan::Request, OipError> {
+        let tensor =
+            format!(r#""name":"image","datatype":"BYTES","shape":[{size}],"data":["aGk="]"#);
+        let text = format!(r#"{{"parameters":{{"top":{top}}},"inputs":[{{{tensor}}}]}}"#);
+        read(&Bytes::from(text), None)
+    }
+
+    #[test]
+    fn a_number_is_whole_however_it_is_written() {
+        for (top, size) in [("2", "1"), ("2.0", "1.0"), ("2e0", "10e-1")] {
+            let request = request(top, size).unwrap();
+            assert_eq!(request.parameters.get("top"), Some(&Value::Whole(2)));
+            assert_eq!(request.inputs[0].shape, [1]);
+        }
+        for (top, value) in [("2.5", 2.5), ("-0.1", -0.1), ("1e300", 1e300)] {
+            let request = request(top, "1").unwrap();
+            assert_eq!(request.parameters.get("top"), Some(&Value::Real(value)));
+        }
+        for size in ["1.5", "1e300", "true", "\"1\""] {
+            let error = request("2", size).unwrap_err().to_string();
+            assert!(error.contains("dimensions are whole numbers"), "{error}");
+        }
     }
 }

@@ -5,9 +5,12 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
 use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::answer;
+use super::said::{
+    self, ConfigParameters, ConfigText, IndexedModel, ModelConfig, ModelMetadata, ModelProperties,
+    ServerLive, ServerMetadata, ServerReady, TensorConfig, TensorMetadata,
+};
 use crate::classify::catalog::Served;
 use crate::edge::Edge;
 use crate::oip::error::OipError;
@@ -21,29 +24,74 @@ pub(super) struct Named {
     pub(super) version: String,
 }
 
+/// Says what the server is.
+#[utoipa::path(
+    get,
+    path = "/v2",
+    tag = "Open Inference Protocol",
+    operation_id = "inference_server",
+    responses(
+        (status = 200, description = "what it is", body = said::ServerMetadata)
+    )
+)]
 pub(super) async fn server() -> HttpResponse {
-    HttpResponse::Ok().json(json!({
-        "name": SERVER,
-        "version": env!("CARGO_PKG_VERSION"),
-        "extensions": EXTENSIONS,
-    }))
+    HttpResponse::Ok().json(ServerMetadata {
+        name: SERVER,
+        version: env!("CARGO_PKG_VERSION"),
+        extensions: &EXTENSIONS,
+    })
 }
 
+/// Says that the process runs.
+#[utoipa::path(
+    get,
+    path = "/v2/health/live",
+    tag = "Open Inference Protocol",
+    operation_id = "inference_server_live",
+    responses(
+        (status = 200, description = "it runs", body = said::ServerLive)
+    )
+)]
 pub(super) async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(json!({"live": true}))
+    HttpResponse::Ok().json(ServerLive { live: true })
 }
 
-/// The specification calls the field `live`, its name `ready`: both are there.
+/// Says whether the server can do its work.
+#[utoipa::path(
+    get,
+    path = "/v2/health/ready",
+    tag = "Open Inference Protocol",
+    operation_id = "inference_server_ready",
+    responses(
+        (status = 200, description = "it can", body = said::ServerReady),
+        (status = 503, description = "it cannot now", body = said::ServerReady)
+    )
+)]
 pub(super) async fn ready(edge: Data<Edge>) -> HttpResponse {
     let ready = edge.is_ready();
-    told(ready).json(json!({"live": ready, "ready": ready}))
+    told(ready).json(ServerReady { live: ready, ready })
 }
 
+/// Says whether a model can be used.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{name}/ready",
+    tag = "Open Inference Protocol",
+    operation_id = "model_ready",
+    params(("name" = String, Path, description = "the model: a profile")),
+    responses(
+        (status = 200, description = "it can", body = said::ModelReady<'static>),
+        (status = 503, description = "it cannot now", body = said::ModelReady<'static>)
+    )
+)]
 pub(super) async fn model_ready(named: Path<Named>, edge: Data<Edge>) -> HttpResponse {
     match model::find(&edge.catalog, &named.name, &named.version) {
         Ok(model) => {
             let ready = edge.is_ready();
-            told(ready).json(json!({"name": model.name, "ready": ready}))
+            told(ready).json(said::ModelReady {
+                name: &model.name,
+                ready,
+            })
         }
         Err(error) => refused(error),
     }
@@ -57,28 +105,52 @@ fn told(ready: bool) -> actix_web::HttpResponseBuilder {
     }
 }
 
+/// Says what a model takes and gives.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{name}",
+    tag = "Open Inference Protocol",
+    operation_id = "model_metadata",
+    params(("name" = String, Path, description = "the model: a profile")),
+    responses(
+        (status = 200, description = "its tensors and its labels", body = said::ModelMetadata<'static>)
+    )
+)]
 pub(super) async fn model(named: Path<Named>, edge: Data<Edge>) -> HttpResponse {
     match model::find(&edge.catalog, &named.name, &named.version) {
-        Ok(model) => HttpResponse::Ok().json(json!({
-            "name": model.name,
-            "versions": [VERSION],
-            "platform": PLATFORM,
-            "inputs": model::inputs(model).map(tensor),
-            "outputs": model::outputs(model).map(tensor),
-            "properties": {"labels": model::labels(model)},
-        })),
+        Ok(model) => HttpResponse::Ok().json(ModelMetadata {
+            name: &model.name,
+            versions: [VERSION],
+            platform: PLATFORM,
+            inputs: model::inputs(model).map(tensor),
+            outputs: model::outputs(model).map(tensor),
+            properties: ModelProperties {
+                labels: model::labels(model),
+            },
+        }),
         Err(error) => refused(error),
     }
 }
 
-fn tensor(described: Described) -> Value {
-    json!({
-        "name": described.name,
-        "datatype": described.datatype.name(),
-        "shape": described.shape,
-    })
+fn tensor(described: Described) -> TensorMetadata {
+    TensorMetadata {
+        name: described.name,
+        datatype: described.datatype.name(),
+        shape: described.shape,
+    }
 }
 
+/// Says how a model is set up.
+#[utoipa::path(
+    get,
+    path = "/v2/models/{name}/config",
+    tag = "Open Inference Protocol",
+    operation_id = "model_config",
+    params(("name" = String, Path, description = "the model: a profile")),
+    responses(
+        (status = 200, description = "the same as Triton writes it", body = said::ModelConfig<'static>)
+    )
+)]
 pub(super) async fn config(named: Path<Named>, edge: Data<Edge>) -> HttpResponse {
     match model::find(&edge.catalog, &named.name, &named.version) {
         Ok(model) => HttpResponse::Ok().json(configuration(model)),
@@ -87,31 +159,44 @@ pub(super) async fn config(named: Path<Named>, edge: Data<Edge>) -> HttpResponse
 }
 
 /// Shapes with their first dimension, so Triton's `max_batch_size`, which stands for it, is 0.
-fn configuration(model: &Served) -> Value {
-    let tensor = |described: Described| {
-        json!({
-            "name": described.name,
-            "data_type": described.datatype.configured().0,
-            "dims": described.shape,
-        })
+fn configuration(model: &Served) -> ModelConfig<'_> {
+    let tensor = |described: Described| TensorConfig {
+        name: described.name,
+        data_type: described.datatype.configured().0,
+        dims: described.shape,
     };
-    json!({
-        "name": model.name,
-        "platform": PLATFORM,
-        "backend": SERVER,
-        "max_batch_size": 0,
-        "input": model::inputs(model).map(tensor),
-        "output": model::outputs(model).map(tensor),
-        "parameters": {"labels": {"string_value": model::labels(model)}},
-    })
+    let labels = ConfigText {
+        string_value: model::labels(model),
+    };
+    ModelConfig {
+        name: &model.name,
+        platform: PLATFORM,
+        backend: SERVER,
+        max_batch_size: 0,
+        input: model::inputs(model).map(tensor),
+        output: model::outputs(model).map(tensor),
+        parameters: ConfigParameters { labels },
+    }
 }
 
+/// Lists the models. A body is passed over.
+#[utoipa::path(
+    post,
+    path = "/v2/repository/index",
+    tag = "Open Inference Protocol",
+    operation_id = "model_index",
+    responses(
+        (status = 200, description = "all of them", body = Vec<said::IndexedModel<'static>>)
+    )
+)]
 pub(super) async fn index(edge: Data<Edge>) -> HttpResponse {
     let state = model::state(edge.is_ready());
-    let models = edge
-        .catalog
-        .iter()
-        .map(|model| json!({"name": model.name, "version": VERSION, "state": state, "reason": ""}));
+    let models = edge.catalog.iter().map(|model| IndexedModel {
+        name: &model.name,
+        version: VERSION,
+        state,
+        reason: "",
+    });
     HttpResponse::Ok().json(models.collect::<Vec<_>>())
 }
 
