@@ -10,7 +10,7 @@ use actix_web::web::Data;
 use actix_web::{Error, HttpMessage as _, HttpRequest};
 use tokio::task::yield_now;
 
-use super::{answer, oip};
+use super::answer;
 use crate::access::caller::Caller;
 use crate::access::key;
 use crate::edge::door::Door;
@@ -70,11 +70,7 @@ pub(super) async fn guard(
             Ok(next.call(request).await?.map_into_left_body())
         }
         Err(refusal) => {
-            let response = if oip::has(request.path()) {
-                oip::refused(&refusal)
-            } else {
-                answer::refused(&refusal, None)
-            };
+            let response = answer::refused_at(request.path(), &refusal);
             Ok(request.into_response(response).map_into_right_body())
         }
     }

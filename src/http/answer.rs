@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, HttpResponseBuilder};
 
+use super::oip;
 use super::said::{Accepted, ErrorBody, Failure, Item, Items, Job, Standing, Success};
 use crate::error::{ErrorCode, Refusal};
 use crate::respond::outcome;
@@ -141,6 +142,15 @@ pub(super) fn refused(refusal: &Refusal, job: Option<JobId>) -> HttpResponse {
         response.insert_header((JOB_ID, job.to_string()));
     }
     response.json(failure(refusal, job))
+}
+
+/// A refusal in the form of the protocol that a path belongs to.
+pub(super) fn refused_at(path: &str, refusal: &Refusal) -> HttpResponse {
+    if oip::has(path) {
+        oip::refused(refusal)
+    } else {
+        refused(refusal, None)
+    }
 }
 
 /// A refusal of a method, with those that there are.
