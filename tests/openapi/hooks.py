@@ -31,7 +31,8 @@ schemathesis.openapi.media_type(
 )
 schemathesis.openapi.format("binary", IMAGES)
 
-# A row of pixels of the tests' model.
+# The pixels of a row of the tests' model: four, of which it makes a class by the level of red; green
+# would tell it to fail.
 PIXELS = [2, 2, 3]
 
 
@@ -43,7 +44,7 @@ def fit(body: dict) -> None:
         tensor["shape"] = [len(tensor["data"])]
     else:
         tensor["shape"] = [1, *PIXELS]
-        tensor["data"] = (tensor["data"] * 12)[:12]
+        tensor["data"] = [tensor["data"][0], 0, 0] * 4
     outputs = body.get("outputs")
     if outputs:
         body["outputs"] = list({output["name"]: output for output in outputs}.values())
