@@ -7,7 +7,7 @@ use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use actix_web::{Error, HttpMessage as _, HttpRequest};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse};
 use tokio::task::yield_now;
 
 use super::{answer, oip};
@@ -70,13 +70,18 @@ pub(super) async fn guard(
             Ok(next.call(request).await?.map_into_left_body())
         }
         Err(refusal) => {
-            let response = if oip::has(request.path()) {
-                oip::refused(&refusal)
-            } else {
-                answer::refused(&refusal, None)
-            };
+            let response = refused(&request, &refusal);
             Ok(request.into_response(response).map_into_right_body())
         }
+    }
+}
+
+/// A refusal before any page has the request, in the form of the page.
+pub(super) fn refused(request: &ServiceRequest, refusal: &Refusal) -> HttpResponse {
+    if oip::has(request.path()) {
+        oip::refused(refusal)
+    } else {
+        answer::refused(refusal, None)
     }
 }
 

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Sleep, sleep_until};
 
-use super::{access, answer};
+use super::access;
 use crate::edge::Edge;
 use crate::edge::door::Door;
 use crate::edge::shares::{Client, Share};
@@ -37,7 +37,7 @@ pub(super) async fn watch(
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
     if let Err(refusal) = check_encoding(request.headers()) {
-        let mut response = answer::refused(&refusal, None);
+        let mut response = access::refused(&request, &refusal);
         let known = HeaderValue::from_static(IDENTITY);
         response.headers_mut().insert(ACCEPT_ENCODING, known);
         return Ok(request.into_response(response).map_into_right_body());
@@ -50,7 +50,7 @@ pub(super) async fn watch(
         let share = match edge.shares.enter(client) {
             Ok(share) => share,
             Err(refusal) => {
-                let response = answer::refused(&refusal, None);
+                let response = access::refused(&request, &refusal);
                 return Ok(request.into_response(response).map_into_right_body());
             }
         };
