@@ -135,6 +135,16 @@ pub(super) fn many(told: &[Told]) -> HttpResponse {
     })
 }
 
+/// Whether the process can do its work, and if not when to look again.
+pub(super) fn ready(ready: bool) -> HttpResponseBuilder {
+    if ready {
+        return HttpResponse::Ok();
+    }
+    let mut response = HttpResponse::ServiceUnavailable();
+    add_retry_after(&mut response, Some(Duration::from_secs(1)));
+    response
+}
+
 /// A refusal, of a job if there is one.
 pub(super) fn refused(refusal: &Refusal, job: Option<JobId>) -> HttpResponse {
     let mut response = refusing(status(refusal.code), refusal);

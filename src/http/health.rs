@@ -5,6 +5,7 @@
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
+use super::answer;
 use super::said::{self, Live, Ready};
 use super::signs::Signs;
 
@@ -34,12 +35,7 @@ pub(super) async fn live() -> HttpResponse {
 pub(super) async fn ready(signs: Data<Signs>) -> HttpResponse {
     let places = signs.store.places();
     let reasons = signs.health.reasons_with(&places);
-    let mut response = if reasons.is_empty() {
-        HttpResponse::Ok()
-    } else {
-        HttpResponse::ServiceUnavailable()
-    };
-    response.json(Ready {
+    answer::ready(reasons.is_empty()).json(Ready {
         status: if reasons.is_empty() {
             "ready"
         } else {

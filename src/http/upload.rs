@@ -18,6 +18,9 @@ use crate::ticket::Place;
 
 /// Name of the multipart field, the article's.
 const FIELD: &str = "image";
+/// Most bytes for which there is room before they have come: most photos have less, and who says
+/// more than it sends has not paid for it.
+const RESERVED: usize = 256 << 10;
 /// Multipart fields that are passed over before a request is refused.
 pub(super) const OTHER_FIELDS: usize = 16;
 
@@ -155,7 +158,7 @@ impl<'a> Reader<'a> {
         error: fn(&E) -> Refusal,
     ) -> Result<Bytes, Refusal> {
         let mut stream = std::pin::pin!(stream);
-        let mut body = BytesMut::with_capacity(expected.unwrap_or(0).min(self.limits.bytes));
+        let mut body = BytesMut::with_capacity(expected.unwrap_or(0).min(RESERVED));
         while let Some(chunk) = stream.try_next().await.map_err(|failed| error(&failed))? {
             self.read += chunk.len();
             self.check(self.read)?;

@@ -4,16 +4,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
 use beagle::app::{App, Ended, Engines, Settings};
-use beagle::batch::policy::BatchLimits;
 use beagle::classify::model::Model;
-use beagle::config::layer::Role;
-use beagle::decode::Limits;
-use beagle::edge::admission::AdmissionLimits;
-use beagle::edge::door::Door;
-use beagle::edge::{BodyLimits, Times};
 use beagle::observe::Nobody;
 use beagle::store::memory::MemoryStore;
 use beagle::store::{JobStore, StoreLimits};
@@ -25,6 +18,7 @@ use ureq::http::Response;
 
 use crate::GUARD;
 use crate::fake::{self, Act, Fake, Stage, picture};
+use crate::settings::settings;
 
 /// Boundary of multipart bodies here.
 const BOUNDARY: &str = "between-the-parts";
@@ -50,37 +44,7 @@ impl Default for Wanted {
     fn default() -> Self {
         let store = StoreLimits::default();
         Self {
-            settings: Settings {
-                role: Role::All,
-                decoders: 2,
-                image: Limits::default(),
-                body: BodyLimits {
-                    bytes: 64 << 10,
-                    images: 40,
-                },
-                admission: AdmissionLimits {
-                    uploads: 64,
-                    bytes: 1 << 20,
-                },
-                batch: BatchLimits {
-                    max_size: 16,
-                    max_delay: Duration::from_millis(5),
-                },
-                times: Times {
-                    request_timeout: GUARD,
-                    keep_for: Duration::from_secs(3600),
-                },
-                lease: store.lease,
-                watchers: 256,
-                wedge_timeout: GUARD,
-                credits: 1,
-                http_threads: 2,
-                connections: 256,
-                door: Door::default(),
-                drain_delay: Duration::ZERO,
-                grace: GUARD,
-                webhook: None,
-            },
+            settings: settings(store.lease, GUARD),
             store,
             models: 1,
         }

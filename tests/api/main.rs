@@ -11,6 +11,8 @@ mod browsers;
 mod connections;
 #[path = "../fake/mod.rs"]
 mod fake;
+#[path = "../fake/settings.rs"]
+mod settings;
 mod faults;
 mod json_images;
 mod jobs;

@@ -319,6 +319,14 @@ fn a_store_that_is_away_is_said_and_its_figures_are_left_out() {
     let open = async { sharded::open(&urls, StoreLimits::default(), &anything) };
     let store: Arc<dyn JobStore> = futures_executor::block_on(open).unwrap();
     let app = TestApp::on(store, Wanted::default());
+    for path in ["/readyz", "/v2/health/ready", "/v2/models/plain/ready"] {
+        let told = app.get(path);
+        assert_eq!(
+            (told.status, told.header("retry-after")),
+            (503, "1"),
+            "{path}"
+        );
+    }
     let page = Page::of(&app);
     page.assert(&[
         ("beagle_store_up", 0.0),

@@ -14,11 +14,9 @@ use beagle::access::Access;
 use beagle::app::{App, Engines, Settings};
 use beagle::batch::policy::BatchLimits;
 use beagle::classify::model::Model;
-use beagle::config::layer::Role;
-use beagle::decode::Limits as ImageLimits;
+use beagle::edge::BodyLimits;
 use beagle::edge::admission::AdmissionLimits;
 use beagle::edge::door::Door;
-use beagle::edge::{BodyLimits, Times};
 use beagle::gate::Limits;
 use beagle::gate::pace::Tempo;
 use beagle::observe::Nobody;
@@ -101,9 +99,6 @@ fn settings(access: Access) -> Settings {
             },
             ..Door::default()
         },
-        role: Role::All,
-        decoders: 2,
-        image: ImageLimits::default(),
         body: BodyLimits {
             bytes: 64 << 20,
             images: 64,
@@ -116,18 +111,7 @@ fn settings(access: Access) -> Settings {
             max_size: 32,
             max_delay: Duration::from_millis(5),
         },
-        times: Times {
-            request_timeout: GUARD,
-            keep_for: Duration::from_secs(3600),
-        },
-        lease: StoreLimits::default().lease,
-        wedge_timeout: GUARD,
-        webhook: None,
-        watchers: 1024,
-        credits: 1,
-        http_threads: 2,
         connections: CONNECTIONS,
-        drain_delay: Duration::ZERO,
-        grace: GUARD,
+        ..crate::settings::settings(StoreLimits::default().lease, GUARD)
     }
 }

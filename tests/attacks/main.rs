@@ -24,6 +24,8 @@ mod shapes;
 #[expect(dead_code, reason = "nobody here asks the model what it was given")]
 #[path = "../fake/mod.rs"]
 mod fake;
+#[path = "../fake/settings.rs"]
+mod settings;
 #[path = "../api/raw.rs"]
 mod raw;
 

@@ -12,11 +12,6 @@ use std::time::Duration;
 
 use beagle::app::{App, Ended, Engines, Settings};
 use beagle::batch::policy::BatchLimits;
-use beagle::config::layer::Role;
-use beagle::decode::Limits;
-use beagle::edge::admission::AdmissionLimits;
-use beagle::edge::door::Door;
-use beagle::edge::{BodyLimits, Times};
 use beagle::observe::{Observer, Point};
 use beagle::store::JobId;
 use beagle::traces::Traces;
@@ -103,34 +98,11 @@ async fn serve(orders: &Orders, stage: &Arc<Stage>) -> Ended {
 
 fn settings() -> Settings {
     Settings {
-        role: Role::All,
-        decoders: 2,
-        image: Limits::default(),
-        body: BodyLimits {
-            bytes: 64 << 10,
-            images: 40,
-        },
-        admission: AdmissionLimits {
-            uploads: 64,
-            bytes: 1 << 20,
-        },
         batch: BatchLimits {
             max_size: 8,
             max_delay: Duration::from_millis(5),
         },
-        times: Times {
-            request_timeout: GUARD,
-            keep_for: Duration::from_secs(3600),
-        },
-        lease: place::LEASE,
-        watchers: 256,
-        wedge_timeout: GUARD,
         credits: 2,
-        http_threads: 2,
-        connections: 256,
-        door: Door::default(),
-        drain_delay: Duration::ZERO,
-        grace: GUARD,
-        webhook: None,
+        ..crate::settings::settings(place::LEASE, GUARD)
     }
 }

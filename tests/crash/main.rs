@@ -26,6 +26,8 @@ mod shards;
 
 #[path = "../fake/mod.rs"]
 mod fake;
+#[path = "../fake/settings.rs"]
+mod settings;
 #[path = "../store/redis_server.rs"]
 mod redis_server;
 

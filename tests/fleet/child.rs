@@ -13,10 +13,7 @@ use beagle::batch::policy::BatchLimits;
 use beagle::classify::catalog::Catalog;
 use beagle::classify::model::Model;
 use beagle::config::layer::Role;
-use beagle::decode::Limits;
 use beagle::edge::admission::AdmissionLimits;
-use beagle::edge::door::Door;
-use beagle::edge::{BodyLimits, Times};
 use beagle::observe::Nobody;
 use beagle::traces::{TraceSettings, Traces};
 use serde::{Deserialize, Serialize};
@@ -159,12 +156,6 @@ fn catalog(orders: &Orders) -> Catalog {
 fn settings(orders: &Orders) -> Settings {
     Settings {
         role: orders.role,
-        decoders: 2,
-        image: Limits::default(),
-        body: BodyLimits {
-            bytes: 64 << 10,
-            images: 40,
-        },
         admission: AdmissionLimits {
             uploads: 4096,
             bytes: 16 << 20,
@@ -173,19 +164,9 @@ fn settings(orders: &Orders) -> Settings {
             max_size: orders.max_batch,
             max_delay: Duration::from_millis(5),
         },
-        times: Times {
-            request_timeout: GUARD,
-            keep_for: Duration::from_secs(3600),
-        },
-        lease: orders.lease,
-        watchers: 256,
         wedge_timeout: orders.wedge,
-        credits: 1,
-        http_threads: 2,
         connections: 1024,
-        door: Door::default(),
         drain_delay: orders.drain_delay,
-        grace: GUARD,
-        webhook: None,
+        ..crate::settings::settings(orders.lease, GUARD)
     }
 }

@@ -31,6 +31,8 @@ mod traces;
 mod ask;
 #[path = "../fake/mod.rs"]
 mod fake;
+#[path = "../fake/settings.rs"]
+mod settings;
 #[path = "../crash/history.rs"]
 mod history;
 #[path = "../crash/parent.rs"]

@@ -22,6 +22,8 @@ mod server;
 
 #[path = "../fake/mod.rs"]
 mod fake;
+#[path = "../fake/settings.rs"]
+mod settings;
 
 use std::time::Duration;
 

@@ -3,18 +3,12 @@
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use beagle::app::{App, Doors, Ended, Engines, Settings};
-use beagle::batch::policy::BatchLimits;
 use beagle::classify::model::Model;
-use beagle::config::layer::Role;
-use beagle::decode::Limits;
-use beagle::edge::admission::AdmissionLimits;
-use beagle::edge::door::Door;
-use beagle::edge::{BodyLimits, Times};
 use beagle::grpc::proto::grpc_inference_service_client::GrpcInferenceServiceClient;
 use beagle::observe::Nobody;
 use beagle::store::memory::MemoryStore;
@@ -29,6 +23,7 @@ use ureq::http::{HeaderMap, Response};
 
 use crate::GUARD;
 use crate::fake::{self, Act, Fake, Stage, picture};
+use crate::settings::settings;
 
 /// A server that runs.
 pub(crate) struct Server {
@@ -100,7 +95,7 @@ impl Server {
     }
 
     pub(crate) fn on(limits: StoreLimits, change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = settings(limits.lease);
+        let mut settings = settings(limits.lease, GUARD);
         change(&mut settings);
         let store: Arc<dyn JobStore> = Arc::new(MemoryStore::new(limits));
         let stage = Arc::new(Stage::default());
@@ -225,40 +220,6 @@ impl Drop for Server {
                 assert!(ended.is_ok(), "it ends without a panic");
             }
         }
-    }
-}
-
-fn settings(lease: Duration) -> Settings {
-    Settings {
-        role: Role::All,
-        decoders: 2,
-        image: Limits::default(),
-        body: BodyLimits {
-            bytes: 64 << 10,
-            images: 40,
-        },
-        admission: AdmissionLimits {
-            uploads: 64,
-            bytes: 1 << 20,
-        },
-        batch: BatchLimits {
-            max_size: 16,
-            max_delay: Duration::from_millis(5),
-        },
-        times: Times {
-            request_timeout: GUARD,
-            keep_for: Duration::from_secs(3600),
-        },
-        lease,
-        wedge_timeout: GUARD,
-        credits: 1,
-        http_threads: 2,
-        connections: 256,
-        watchers: 1024,
-        webhook: None,
-        door: Door::default(),
-        drain_delay: Duration::ZERO,
-        grace: GUARD,
     }
 }
 

@@ -23,6 +23,8 @@ mod refusing;
 mod app;
 #[path = "../fake/mod.rs"]
 mod fake;
+#[path = "../fake/settings.rs"]
+mod settings;
 #[path = "../crash/parent.rs"]
 mod parent;
 #[expect(dead_code, reason = "a part of it is for other tests")]

@@ -2,7 +2,7 @@
 //!
 //! Must not know: what is in a tensor, stages.
 
-use actix_web::http::header::{CONTENT_ENCODING, HeaderMap};
+use actix_web::http::header::HeaderMap;
 use actix_web::web::{self, Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -78,7 +78,6 @@ async fn try_infer(
     let headers = request.headers();
     let model = model::find(&edge.catalog, &named.name, &named.version)?.clone();
     let key = ask::idempotency_key(headers)?;
-    check_plain(headers)?;
     let json_length = json_length(headers)?;
     let body = upload::body(headers, payload, &edge.body, &edge.admission).await?;
     let most = edge.body.images;
@@ -103,19 +102,6 @@ async fn try_infer(
     drop(body.bytes);
     let inferred = infer::infer(edge, &plan, rows, around).await?;
     Ok((plan, inferred))
-}
-
-/// Refuses bodies that are not what they are: what they would unpack to is not known before.
-fn check_plain(headers: &HeaderMap) -> Result<(), Refusal> {
-    let coded = headers
-        .get_all(CONTENT_ENCODING)
-        .find(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    if coded.is_none() {
-        return Ok(());
-    }
-    let message =
-        "the body has a Content-Encoding: send it as it is, photos are compressed already";
-    Err(Refusal::new(ErrorCode::UnsupportedMediaType, message))
 }
 
 /// Where the binary data begins, if there is any.

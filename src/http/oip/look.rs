@@ -13,6 +13,7 @@ use super::said::{
 };
 use crate::classify::catalog::Served;
 use crate::edge::Edge;
+use crate::http::answer as plain;
 use crate::oip::error::OipError;
 use crate::oip::model::{self, Described, EXTENSIONS, PLATFORM, SERVER, VERSION};
 
@@ -69,7 +70,7 @@ pub(super) async fn live() -> HttpResponse {
 )]
 pub(super) async fn ready(edge: Data<Edge>) -> HttpResponse {
     let ready = edge.is_ready();
-    told(ready).json(ServerReady { live: ready, ready })
+    plain::ready(ready).json(ServerReady { live: ready, ready })
 }
 
 /// Says whether a model can be used.
@@ -88,20 +89,12 @@ pub(super) async fn model_ready(named: Path<Named>, edge: Data<Edge>) -> HttpRes
     match model::find(&edge.catalog, &named.name, &named.version) {
         Ok(model) => {
             let ready = edge.is_ready();
-            told(ready).json(said::ModelReady {
+            plain::ready(ready).json(said::ModelReady {
                 name: &model.name,
                 ready,
             })
         }
         Err(error) => refused(error),
-    }
-}
-
-fn told(ready: bool) -> actix_web::HttpResponseBuilder {
-    if ready {
-        HttpResponse::Ok()
-    } else {
-        HttpResponse::ServiceUnavailable()
     }
 }
 
