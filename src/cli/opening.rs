@@ -111,16 +111,20 @@ pub(crate) fn front_door(config: &Config) -> anyhow::Result<FrontDoor> {
         None => Access::open(),
         Some(path) => Access::with_keys(path.clone())?,
     };
-    if !access.is_locked() && !config.bind.ip().is_loopback() {
-        terminal::note(&format!(
-            "warning  {} can be reached from other machines, and everybody there may ask: say \
-             --keys FILE, which beagle keys new makes, or --bind 127.0.0.1:PORT",
-            config.bind
-        ));
-        tracing::warn!(bind = %config.bind, "no keys are asked for, and others can reach this");
-    }
-    if access.is_locked() && config.tls.is_none() && !config.bind.ip().is_loopback() {
-        tracing::warn!(bind = %config.bind, "keys travel in the clear unless a proxy speaks TLS");
+    let doors = [("--bind", Some(config.bind)), ("--grpc-bind", config.grpc)];
+    for (flag, address) in doors {
+        let Some(address) = address.filter(|address| !address.ip().is_loopback()) else {
+            continue;
+        };
+        if !access.is_locked() {
+            terminal::note(&format!(
+                "warning  {address} can be reached from other machines, and everybody there may \
+                 ask: say --keys FILE, which beagle keys new makes, or {flag} 127.0.0.1:PORT"
+            ));
+            tracing::warn!(bind = %address, "no keys are asked for, and others can reach this");
+        } else if config.tls.is_none() {
+            tracing::warn!(bind = %address, "keys travel in the clear unless a proxy speaks TLS");
+        }
     }
     let tls = config.tls.clone().map(Tls::open).transpose()?;
     Ok(FrontDoor {

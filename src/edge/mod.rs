@@ -58,7 +58,7 @@ pub struct Times {
 }
 
 /// Who may be called back; nothing if nobody is.
-pub(crate) type Callbacks = Option<Arc<Guard>>;
+pub type Callbacks = Option<Arc<Guard>>;
 
 /// How long a caller waits, and what then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub struct Edge {
     /// How long callers and jobs wait.
     pub times: Times,
     /// Who may be called back; nothing if nobody is.
-    pub callbacks: Option<Arc<Guard>>,
+    pub callbacks: Callbacks,
     /// Whether the process can do its work.
     pub health: Arc<Health>,
     /// How fast jobs end.

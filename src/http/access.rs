@@ -3,19 +3,17 @@
 //! Must not know: how a key is checked, pages.
 
 use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{Extensions, Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{Extensions, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{Error, HttpMessage as _, HttpRequest};
-use tokio::task::yield_now;
 
 use super::answer;
 use crate::access::caller::Caller;
 use crate::access::key;
 use crate::edge::door::Door;
 use crate::error::Refusal;
-use crate::gate::stream::Watch;
 use crate::respond::outcome;
 
 /// Pages for balancers and supervisors, who have no keys, and those about the interface, which a
@@ -53,17 +51,9 @@ fn found(extensions: &Extensions) -> Caller {
 
 /// Lets a request in, or answers why not.
 pub(super) async fn guard(
-    mut request: ServiceRequest,
+    request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<EitherBody<impl MessageBody>>, Error> {
-    let payload = request.take_payload();
-    let has_body = !matches!(payload, Payload::None);
-    request.set_payload(payload);
-    let watch = request.conn_data::<Watch>();
-    let _working = watch.map(|watch| watch.begin(has_body));
-    // One request, then another connection's turn: whoever sends a thousand at once would have the
-    // thread for all of them.
-    yield_now().await;
     match enter(&request) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);

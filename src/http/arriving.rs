@@ -18,6 +18,7 @@ use actix_web::web::Data;
 use actix_web::{Error, HttpMessage as _};
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio::task::yield_now;
 use tokio::time::{Sleep, sleep_until};
 
 use super::access;
@@ -31,6 +32,22 @@ use crate::gate::stream::Watch;
 
 /// The encoding that is none.
 const IDENTITY: &str = "identity";
+
+/// Tells the connection that a request is worked on, whoever answers it.
+pub(super) async fn begin(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let payload = request.take_payload();
+    let has_body = !matches!(payload, Payload::None);
+    request.set_payload(payload);
+    let watch = request.conn_data::<Watch>();
+    let _working = watch.map(|watch| watch.begin(has_body));
+    // One request, then another connection's turn: whoever sends a thousand at once would have the
+    // thread for all of them.
+    yield_now().await;
+    next.call(request).await
+}
 
 /// Refuses encodings, and sees to the pace of what is read.
 pub(super) async fn watch(

@@ -4,7 +4,7 @@
 //! Must not know: images, jobs; the page itself speaks to the same routes as every client.
 
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
 };
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{HttpResponse, Resource};
@@ -75,7 +75,6 @@ fn resource(part: &'static Part) -> Resource {
             HttpResponse::Ok()
                 .insert_header((CONTENT_TYPE, part.media_type))
                 .insert_header((CONTENT_SECURITY_POLICY, POLICY))
-                .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
                 .insert_header((REFERRER_POLICY, "no-referrer"))
                 // A new version of the program has a new page.
                 .insert_header((CACHE_CONTROL, "no-cache"))

@@ -74,6 +74,7 @@ pub fn app(
         .wrap(cors)
         .wrap(from_fn(headers::add))
         .wrap(from_fn(request_id::name))
+        .wrap(from_fn(arriving::begin))
         .service(
             web::resource("/healthz")
                 .get(health::live)

@@ -3,12 +3,12 @@
 //! Nothing of it comes from elsewhere, and a browser is told to fetch nothing elsewhere. Must not
 //! know: what the document says.
 
+use std::borrow::Cow;
+
 use std::sync::{Arc, LazyLock};
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
-};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY};
 use actix_web::web::Path;
 use bytes::Bytes;
 use utoipa_swagger_ui::Config;
@@ -43,8 +43,10 @@ pub(super) async fn file(name: Path<String>) -> HttpResponse {
             .insert_header((CACHE_CONTROL, "no-cache"))
             .insert_header((CONTENT_SECURITY_POLICY, POLICY))
             .insert_header((REFERRER_POLICY, "no-referrer"))
-            .insert_header((X_CONTENT_TYPE_OPTIONS, "nosniff"))
-            .body(Bytes::from(file.bytes.into_owned())),
+            .body(match file.bytes {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => Bytes::from(bytes),
+            }),
         Ok(None) => not_found().await,
         Err(error) => {
             tracing::error!(%error, page.file = %name, "a file of the page cannot be given");

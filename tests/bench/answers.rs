@@ -111,7 +111,8 @@ async fn what_is_no_answer_is_told_by_what_it_was() {
         let target = target(&url, &photos).await.unwrap();
         // Both photos in turn: eleven requests, the first one of the first photo.
         let timeout = if act == "nothing" {
-            Duration::from_secs(1)
+            // The others are answered at once; a busy machine may take its time over that.
+            Duration::from_secs(5)
         } else {
             GUARD
         };

@@ -27,6 +27,8 @@ use crate::load::send::{Input, Photo, Protocol, Server};
 use crate::load::step::Step;
 use crate::load::tally::{Loop, Tally, Window};
 
+/// Longest time that makes sense here.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 /// The photo that is sent if none is named.
 const SAMPLE: &[u8] = include_bytes!("../../../assets/samples/cat.jpg");
 /// Bytes of photos that are kept, 512 MiB.
@@ -65,7 +67,7 @@ pub(super) struct Options {
     search: bool,
 
     /// Longest 99th percentile of a search.
-    #[arg(long, default_value = "250ms", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "250ms", value_parser = time)]
     p99: Duration,
 
     /// A search ends when a rate that failed is no more than this share above one that passed.
@@ -81,7 +83,7 @@ pub(super) struct Options {
     duration: Duration,
 
     /// Load before each step that is not counted.
-    #[arg(long, default_value = "2s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "2s", value_parser = time)]
     warm_up: Duration,
 
     /// How long a request may take, from when it was due on.
@@ -332,11 +334,20 @@ fn above_zero(text: &str) -> Result<f64, String> {
 }
 
 fn length(text: &str) -> Result<Duration, String> {
-    let length = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    let length = time(text)?;
     if length.is_zero() {
         return Err("it has to be above 0".to_owned());
     }
     Ok(length)
+}
+
+/// A time that can be added to others.
+fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time > LONGEST {
+        return Err("it may be a year at most".to_owned());
+    }
+    Ok(time)
 }
 
 /// The shape, if it is of one to eight dimensions and not of more numbers than can be kept.

@@ -12,7 +12,7 @@ use super::asked::InferenceRequest;
 use super::json;
 use super::look::Named;
 use super::said;
-use crate::edge::Edge;
+use crate::edge::{Edge, Image};
 use crate::error::{ErrorCode, Refusal};
 use crate::http::{access, ask, upload};
 use crate::oip::error::OipError;
@@ -85,21 +85,22 @@ async fn try_infer(
         let request = json::read(bytes, json_length)?;
         Plan::new(request, &model, most)
     };
-    let (plan, rows) = if body.bytes.len() > LONG {
-        let bytes = body.bytes.clone();
-        let read = web::block(move || read(&bytes)).await;
+    let Image { bytes, place } = body;
+    let (read, place) = if bytes.len() > LONG {
+        // The place goes where the bytes go: a caller that leaves meanwhile does not free it.
+        let read = web::block(move || (read(&bytes), place)).await;
         read.map_err(|_| Refusal::new(ErrorCode::Lost, "the request was lost: ask again"))?
     } else {
-        read(&body.bytes)
-    }?;
+        (read(&bytes), place)
+    };
+    let (plan, rows) = read?;
     let around = Around {
         caller: access::caller(request),
         traceparent: ask::traceparent(headers),
         key,
         timeout: None,
-        place: body.place,
+        place,
     };
-    drop(body.bytes);
     let inferred = infer::infer(edge, &plan, rows, around).await?;
     Ok((plan, inferred))
 }

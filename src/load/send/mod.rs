@@ -124,10 +124,8 @@ impl Server {
         let base = base(address)?;
         let connections = Connections::find(&base).await?;
         let mut common = given(headers)?;
-        common.insert(
-            USER_AGENT,
-            HeaderValue::from_static(concat!("beagle/", env!("CARGO_PKG_VERSION"))),
-        );
+        let ours = HeaderValue::from_static(concat!("beagle/", env!("CARGO_PKG_VERSION")));
+        common.entry(USER_AGENT).or_insert(ours);
         if let Some(host) = base.authority().and_then(|host| host.as_str().parse().ok()) {
             common.entry(HOST).or_insert(host);
         }
