@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::{answer, jobs, said};
 use crate::edge::Edge;
 use crate::error::{ErrorCode, Refusal};
-use crate::store::JobView;
+use crate::store::{JobId, JobView};
 use crate::watch::Watcher;
 
 /// What a client that comes again sends: the id of the last event it has.
@@ -62,7 +62,7 @@ pub(super) async fn get(request: HttpRequest, id: Path<String>, edge: Data<Edge>
             .insert_header((CACHE_CONTROL, "no-store"))
             // nginx would keep events until it has a page of them.
             .insert_header(("X-Accel-Buffering", "no"))
-            .insert_header((answer::JOB_ID, events.first.id.to_string()))
+            .insert_header((answer::JOB_ID, events.id.to_string()))
             .streaming(stream::unfold(events, Events::next)),
         Err(refusal) => answer::refused(&edge.with_retry_after(refusal), None),
     }
@@ -81,7 +81,8 @@ async fn open(headers: &HeaderMap, id: &str, edge: Data<Edge>) -> Result<Option<
     Ok(Some(Events {
         edge,
         watcher,
-        first,
+        id,
+        first: Some(first),
         last,
         began: false,
         over: false,
@@ -92,8 +93,9 @@ async fn open(headers: &HeaderMap, id: &str, edge: Data<Edge>) -> Result<Option<
 struct Events {
     edge: Data<Edge>,
     watcher: Watcher,
-    /// The job as it was when the stream began.
-    first: JobView,
+    id: JobId,
+    /// The job as it was when the stream was asked for, until it is told.
+    first: Option<JobView>,
     /// The last event that the client has.
     last: Option<String>,
     began: bool,
@@ -112,7 +114,11 @@ impl Events {
             return Some((Ok(Bytes::from(retry)), self));
         }
         loop {
-            let job = match jobs::look(&self.edge, self.first.id).await {
+            let looked = match self.first.take() {
+                Some(first) => Ok(first),
+                None => jobs::look(&self.edge, self.id).await,
+            };
+            let job = match looked {
                 Ok(job) => Some(job),
                 // It ended and is forgotten: the client finds out when it comes again.
                 Err(refusal) if refusal.code == ErrorCode::UnknownJob => return None,

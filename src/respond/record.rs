@@ -2,6 +2,7 @@
 //!
 //! Must not know: stores, actors.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,25 +24,25 @@ pub struct Record {
 
 /// A prediction as it is kept: with its class, which callers' JSON leaves out.
 #[derive(Serialize, Deserialize)]
-struct Kept {
-    label: String,
+struct Kept<'a> {
+    label: Cow<'a, str>,
     probability: f32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class: Option<u32>,
 }
 
 fn keep<S: Serializer>(predictions: &[Prediction], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_seq(predictions.iter().cloned().map(|prediction| Kept {
-        label: prediction.label,
+    serializer.collect_seq(predictions.iter().map(|prediction| Kept {
+        label: Cow::Borrowed(&prediction.label),
         probability: prediction.probability,
         class: prediction.class,
     }))
 }
 
 fn kept<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Prediction>, D::Error> {
-    let kept = Vec::<Kept>::deserialize(deserializer)?.into_iter();
-    let prediction = |kept: Kept| Prediction {
-        label: kept.label,
+    let kept = Vec::<Kept<'_>>::deserialize(deserializer)?.into_iter();
+    let prediction = |kept: Kept<'_>| Prediction {
+        label: kept.label.into_owned(),
         probability: kept.probability,
         class: kept.class,
     };

@@ -14,6 +14,8 @@ const QUICK: Duration = Duration::from_secs(1);
 const KNOWN: usize = 1024;
 /// What is too much for a host that is not known yet comes again so soon.
 const SOON: Duration = Duration::from_secs(1);
+/// What is too much for any host comes again after at most so long.
+const LATE: Duration = Duration::from_secs(60);
 
 /// Hosts that are being called, and some that were.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ struct Host {
     calls: usize,
     /// How long the last call took, if one is over.
     last: Option<Duration>,
+    /// Calls that were put off since, but for those that began.
+    put_off: usize,
 }
 
 impl Hosts {
@@ -39,20 +43,31 @@ impl Hosts {
     }
 
     /// Begins a call, if the host has not its part yet. If it has, says when to come again, for
-    /// calls that may take so long.
+    /// calls that may take so long: the more are waiting for a slow host, the later.
     pub(super) fn begin(&mut self, host: &str, timeout: Duration) -> Result<(), Duration> {
-        let Host { calls, last } = self.known.get(host).copied().unwrap_or_default();
+        let Host {
+            calls,
+            last,
+            put_off,
+        } = self.known.get(host).copied().unwrap_or_default();
         let most = match last {
             Some(last) if last <= QUICK => self.callers,
             _ => self.callers.div_ceil(PART),
         };
         if calls >= most {
-            return Err(last.map_or(SOON, |_| timeout / 2));
+            let Some(host) = self.known.get_mut(host).filter(|_| last.is_some()) else {
+                return Err(SOON);
+            };
+            host.put_off = put_off.saturating_add(1);
+            let turns = u32::try_from(1 + put_off / most).unwrap_or(u32::MAX);
+            return Err((timeout / 2).saturating_mul(turns).min(LATE.max(timeout)));
         }
         if self.known.len() >= KNOWN {
             self.known.retain(|_, host| host.calls > 0);
         }
-        self.known.entry(host.to_owned()).or_default().calls += 1;
+        let host = self.known.entry(host.to_owned()).or_default();
+        host.calls += 1;
+        host.put_off = put_off.saturating_sub(1);
         Ok(())
     }
 
@@ -61,6 +76,9 @@ impl Hosts {
         if let Some(host) = self.known.get_mut(host) {
             host.calls = host.calls.saturating_sub(1);
             host.last = Some(took);
+            if took <= QUICK {
+                host.put_off = 0;
+            }
         }
     }
 }
@@ -91,6 +109,22 @@ mod tests {
         (0..15).for_each(|_| hosts.over("a", TIMEOUT));
         assert_eq!(began(&mut hosts, "a"), 4);
         assert_eq!(Hosts::new(1).begin("a", TIMEOUT), Ok(()));
+    }
+
+    #[test]
+    fn what_waits_for_a_slow_host_comes_again_in_turns() {
+        let mut hosts = Hosts::new(16);
+        hosts.begin("a", TIMEOUT).unwrap();
+        hosts.over("a", TIMEOUT);
+        (0..4).for_each(|_| hosts.begin("a", TIMEOUT).unwrap());
+        let mut waits = || hosts.begin("a", TIMEOUT).unwrap_err().as_secs();
+        let first: Vec<u64> = (0..12).map(|_| waits()).collect();
+        assert_eq!(first, [5, 5, 5, 5, 10, 10, 10, 10, 15, 15, 15, 15]);
+        assert_eq!((0..1000).map(|_| waits()).max(), Some(60));
+        // One that turns quick is not waited for.
+        hosts.over("a", QUICK);
+        (0..13).for_each(|_| hosts.begin("a", TIMEOUT).unwrap());
+        assert_eq!(hosts.begin("a", TIMEOUT), Err(TIMEOUT / 2));
     }
 
     #[test]

@@ -94,6 +94,9 @@ class Visit:
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda said: self.note(said))
+        # From now on choosers are the test's. A busy browser would show one that is asked for right after
+        # this was said, and nobody would be told.
+        self.page.on("filechooser", lambda _: None)
         self.page.goto(server.url)
 
     def note(self, said):
