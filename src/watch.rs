@@ -100,8 +100,10 @@ impl Watch {
             rung += bell.watchers;
             last = Some(*id);
         }
-        // At the end it begins anew.
-        bells.swept = last.filter(|_| rung >= most);
+        // After the last one it begins anew.
+        let behind = |last: &JobId| (Bound::Excluded(*last), Bound::Unbounded);
+        let swept = last.filter(|last| bells.jobs.range(behind(last)).next().is_some());
+        bells.swept = swept;
     }
 
     /// Nobody waits from now on.
@@ -214,6 +216,11 @@ mod tests {
         assert_eq!(rung(&mut watchers), [false, false, true]);
         watch.sweep(9);
         assert_eq!(rung(&mut watchers), [true; 3]);
+        // One that just comes to the last leaves nobody out of the next.
+        for _ in 0..2 {
+            watch.sweep(3);
+            assert_eq!(rung(&mut watchers), [true; 3]);
+        }
     }
 
     #[test]

@@ -59,7 +59,9 @@ pub struct Delivery {
 pub struct Turn {
     /// The job whose end is told.
     pub id: JobId,
-    /// Which try it is, the first being 1.
+    /// When the job came to the end that is told: one that was retried has another.
+    pub ended: UnixMillis,
+    /// Which try of that end it is, the first being 1.
     pub tries: u32,
 }
 

@@ -110,6 +110,7 @@ macro_rules! every_store {
             owing::what_is_due_outlives_its_outcomes_time,
             owing::callbacks_are_bounded_until_they_have_ended,
             owing::a_retried_dead_letter_is_told_again,
+            owing::what_came_of_an_earlier_end_says_nothing_of_a_later_one,
             owing::a_purge_forgets_what_is_due,
             keeping::an_outcome_is_forgotten_after_its_time,
             keeping::an_outcome_with_a_key_lives_as_long_as_the_key,

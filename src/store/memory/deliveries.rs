@@ -43,6 +43,7 @@ impl Core {
             claimed.push(DueDelivery {
                 turn: Turn {
                     id,
+                    ended: record.finished.unwrap_or_default(),
                     tries: delivery.tries,
                 },
                 job: record.view(),
@@ -53,14 +54,14 @@ impl Core {
 
     /// See `JobStore::settle_deliveries`.
     pub(super) fn settle_delivery(&mut self, tried: &Tried, now: UnixMillis) -> bool {
-        let Turn { id, tries } = tried.turn;
+        let Turn { id, ended, tries } = tried.turn;
         let Some(record) = self.jobs.get_mut(&id).filter(|_| self.owed.contains(&id)) else {
             return false;
         };
         let (Some(delivery), Some(finished)) = (&mut record.delivery, record.finished) else {
             return false;
         };
-        if delivery.tries != tries {
+        if delivery.tries != tries || finished != ended {
             return false;
         }
         match &tried.outcome {

@@ -26,7 +26,8 @@ pub(super) async fn claim(
     for (name, tries, fields) in rows {
         let id = reply::job_id(&name)?;
         let job = reply::view(id, fields)?.ok_or_else(|| reply::damaged(&name))?;
-        let turn = Turn { id, tries };
+        let ended = job.finished.unwrap_or_default();
+        let turn = Turn { id, ended, tries };
         claimed.push(DueDelivery { turn, job });
     }
     Ok(claimed)
@@ -46,7 +47,10 @@ pub(super) async fn settle(
             Outcome::Again { after, reason } => ("again", millis(*after), &reason[..]),
             Outcome::GivenUp { reason } => ("given_up", 0, &reason[..]),
         };
-        call = call.arg(turn.id.to_string()).arg(turn.tries);
+        call = call
+            .arg(turn.id.to_string())
+            .arg(turn.ended.0)
+            .arg(turn.tries);
         call = call.arg(outcome).arg(wait).arg(reason);
     }
     let answers: Vec<u8> = call.run(link).await?;

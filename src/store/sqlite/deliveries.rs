@@ -40,7 +40,8 @@ impl Session<'_> {
             let sql = format!("SELECT {VIEW}, result FROM job WHERE id = ?");
             let job = self.prepare(&sql)?.query_row([id], view)?;
             let tries = job.delivery.as_ref().map_or(0, |delivery| delivery.tries);
-            let turn = Turn { id, tries };
+            let ended = job.finished.unwrap_or_default();
+            let turn = Turn { id, ended, tries };
             claimed.push(DueDelivery { turn, job });
         }
         Ok(claimed)
@@ -49,11 +50,11 @@ impl Session<'_> {
     /// See `JobStore::settle_deliveries`.
     pub(super) fn settle_delivery(&self, tried: &Tried) -> rusqlite::Result<bool> {
         let sql = "SELECT seq, state, key_until, finished FROM job \
-                   WHERE id = ? AND call_tries = ? AND call_next IS NOT NULL";
+                   WHERE id = ? AND finished = ? AND call_tries = ? AND call_next IS NOT NULL";
         let row = |row: &Row<'_>| Ok((owed(row)?, row.get(3)?));
         let found: Option<(Owed, UnixMillis)> = self
             .prepare(sql)?
-            .query_row((tried.turn.id, tried.turn.tries), row)
+            .query_row((tried.turn.id, tried.turn.ended, tried.turn.tries), row)
             .optional()?;
         let Some((job, finished)) = found else {
             return Ok(false);

@@ -29,7 +29,7 @@ pub(crate) async fn a_delivery_is_due_with_the_end_and_not_before(lab: &dyn Lab)
     let [one] = &due(&*store).await[..] else {
         panic!("one is due");
     };
-    assert_eq!(one.turn, Turn { id, tries: 1 });
+    assert_eq!((one.turn.id, one.turn.tries), (id, 1));
     assert_eq!(one.job.callback, offered.callback);
     assert_eq!(one.job.traceparent, offered.traceparent);
     assert_eq!(one.job, view(&*store, id).await);
@@ -79,7 +79,7 @@ pub(crate) async fn a_delivery_that_is_tried_is_nobody_elses_until_the_lease_end
     let held = soon(store.claim_deliveries(10, SHORT)).await.unwrap();
     assert_eq!(held.len(), 1);
     let again = wait_for_due(&*store).await;
-    assert_eq!(again.turn, Turn { id, tries: 2 });
+    assert_eq!((again.turn.id, again.turn.tries), (id, 2));
     assert_eq!(due(&*store).await, []);
 
     // Too late: the turn is another's.
@@ -135,7 +135,7 @@ pub(crate) async fn a_failed_delivery_comes_again_after_its_wait(lab: &dyn Lab) 
     };
     assert_eq!(stands(&*store, id).await, failed);
     let second = wait_for_due(&*store).await;
-    assert_eq!(second.turn, Turn { id, tries: 2 });
+    assert_eq!((second.turn.id, second.turn.tries), (id, 2));
     assert!(settle(&*store, second.turn, again(NEVER)).await);
     assert_eq!(due(&*store).await, []);
     assert_eq!(store.stats().await.unwrap().due, 1);
@@ -149,7 +149,7 @@ pub(crate) async fn a_postponed_delivery_was_not_tried(lab: &dyn Lab) {
     assert!(settle(&*store, first.turn, Outcome::Postponed { after }).await);
     assert_eq!(stands(&*store, id).await, told(DeliveryState::Due, 0));
     let second = wait_for_due(&*store).await;
-    assert_eq!(second.turn, Turn { id, tries: 1 });
+    assert_eq!((second.turn.id, second.turn.tries), (id, 1));
     let after = NEVER;
     assert!(settle(&*store, second.turn, Outcome::Postponed { after }).await);
     assert_eq!(due(&*store).await, []);
@@ -239,7 +239,7 @@ pub(crate) async fn deliveries_are_there_again(lab: &dyn Lab) {
     let one = wait_for_due(&*store).await;
     let tries = before.tries + 1;
     let id = due_one;
-    assert_eq!(one.turn, Turn { id, tries });
+    assert_eq!((one.turn.id, one.turn.tries), (id, tries));
     store.cancel(waits).await.unwrap();
     assert_eq!(wait_for_due(&*store).await.turn.id, waits);
 }

@@ -1,6 +1,6 @@
 //! What is kept of ends that are to be told, and how many there may be.
 
-use beagle::store::{JobState, Outcome, StoreError, StoreLimits, Turn, UnixMillis};
+use beagle::store::{JobState, Outcome, StoreError, StoreLimits, UnixMillis};
 
 use super::Lab;
 use super::deliveries::{due, ended, settle, wait_for_due};
@@ -91,10 +91,27 @@ pub(crate) async fn a_retried_dead_letter_is_told_again(lab: &dyn Lab) {
         assert_eq!(due(&*store).await, []);
         assert_eq!(finish_one(&*store, "a dog").await, id);
         let one = wait_for_due(&*store).await;
-        assert_eq!(one.turn, Turn { id, tries: 1 });
+        assert_eq!((one.turn.id, one.turn.tries), (id, 1));
         assert_eq!(one.job.state, JobState::Done);
         assert!(settle(&*store, one.turn, Outcome::Delivered).await);
     }
+}
+
+pub(crate) async fn what_came_of_an_earlier_end_says_nothing_of_a_later_one(lab: &dyn Lab) {
+    let store = lab.open(limits()).await;
+    let id = die(&*store, called(), "no").await;
+    let earlier = wait_for_due(&*store).await;
+    // Ends are told apart by their milliseconds.
+    while UnixMillis::now() <= earlier.turn.ended {
+        std::thread::yield_now();
+    }
+    let deadline = UnixMillis::now().after(NEVER);
+    assert_eq!(store.retry(id, deadline).await, Ok(true));
+    assert_eq!(finish_one(&*store, "a dog").await, id);
+    let later = wait_for_due(&*store).await;
+    assert_eq!(later.turn.tries, earlier.turn.tries);
+    assert!(!settle(&*store, earlier.turn, Outcome::Delivered).await);
+    assert!(settle(&*store, later.turn, Outcome::Delivered).await);
 }
 
 pub(crate) async fn a_purge_forgets_what_is_due(lab: &dyn Lab) {

@@ -28,7 +28,11 @@ pub(crate) async fn a_closed_store_refuses_everything(lab: &dyn Lab) {
     refused(store.release(&leases).await);
     refused(store.cancel(id).await);
     refused(store.claim_deliveries(1, NEVER).await);
-    let turn = Turn { id, tries: 1 };
+    let turn = Turn {
+        id,
+        ended: beagle::store::UnixMillis::now(),
+        tries: 1,
+    };
     let outcome = Outcome::Delivered;
     refused(store.settle_deliveries(&[Tried { turn, outcome }]).await);
     refused(store.job(id).await);

@@ -1,11 +1,11 @@
 #!lua flags=allow-oom
--- Records what came of tries. ARGV: 2.. five each: id, try, outcome, ms to wait, reason.
+-- Records what came of tries. ARGV: 2.. six each: id, end, try, outcome, ms to wait, reason.
 -- Gives a 1 (counts) or 0 (another's turn, or over) for each.
 local answers = {}
-for at = 2, #ARGV, 5 do
-  local id, try, outcome, wait, reason = unpack(ARGV, at, at + 4)
+for at = 2, #ARGV, 6 do
+  local id, ended, try, outcome, wait, reason = unpack(ARGV, at, at + 5)
   local of = redis.call('HMGET', job_key(id), 'told', 'tries', 'finished')
-  local counts = of[1] == 'due' and of[2] == try
+  local counts = of[1] == 'due' and of[2] == try and of[3] == ended
   if counts then
     if reason ~= '' then
       redis.call('HSET', job_key(id), 'untold', reason)
