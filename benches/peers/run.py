@@ -264,9 +264,13 @@ def draw(rows, said, path):
 
 
 def processor():
+    """Its name, and what it can: the name of a virtual one leaves the generation out."""
     text = pathlib.Path("/proc/cpuinfo").read_text()
-    name = re.search(r"model name\s*: (.*)", text)
-    return name[1] if name else platform.machine()
+    said = dict(re.findall(r"(.*?)\s*: (.*)", text))
+    able = said.get("flags", "").split()
+    best = [one for one in ("avx512_bf16", "avx512_vnni", "avx512f", "avx2") if one in able]
+    kind = [f"family {said['cpu family']} model {said['model']}"] if "cpu family" in said else []
+    return ", ".join([said.get("model name", platform.machine()), *kind, *best[:1]])
 
 
 def output(*command):
