@@ -168,7 +168,7 @@ def wait_until_ready(session, child, url):
 
 
 def bench(session, url, *options):
-    command = [session.beagle, "bench", url, SAMPLES, "--json", "--timeout", "20s", *options]
+    command = [session.beagle, "bench", url, SAMPLES, "--json", "--timeout", "60s", *options]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     if done.returncode not in (0, 1):
         raise SystemExit(f"{done.stderr}\n{session.log()}")
