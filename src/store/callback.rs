@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, JobView};
+use super::{JobId, JobView, UnixMillis};
 
 /// Where a caller wants to be told how its job has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
