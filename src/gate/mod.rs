@@ -4,6 +4,7 @@
 //! For every protocol over TCP. Must not know: HTTP, gRPC, keys.
 
 pub mod addresses;
+mod head;
 pub mod pace;
 pub mod stream;
 

@@ -20,10 +20,12 @@ use tokio_rustls::server::TlsStream;
 
 use super::Limits;
 use super::addresses::Place;
+use super::head::Head;
 use super::pace::{Pace, Tempo};
 
-/// Most bytes behind a head whose request has not begun: more than whoever reads requests keeps.
-const BEHIND: usize = 256 << 10;
+/// Most bytes of one read while a head arrives. Whoever reads requests goes on until it has 128 KiB, and
+/// then begins the request; its last read could otherwise have the whole of a photo.
+const AT_ONCE: usize = 64 << 10;
 
 /// Most bytes of a refused body that are taken so that its sender hears why; how long that may take
 /// is for whoever closes the connection to say.
@@ -39,6 +41,15 @@ pub enum Transport {
     Plain(TcpStream),
     /// Encrypted.
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Transport {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
+            Self::Tls(io) => Pin::new(io).poll_read(cx, buf),
+        }
+    }
 }
 
 /// Says what a connection is about. Cheap to clone.
@@ -89,56 +100,6 @@ impl Watch {
 impl Drop for Working {
     fn drop(&mut self) {
         self.0.0.working.store(false, Ordering::Release);
-    }
-}
-
-/// A head that is arriving.
-#[derive(Clone, Copy, Debug)]
-struct Head {
-    behind_request: u64,
-    until: Instant,
-    bytes: usize,
-    behind: usize,
-    ending: Ending,
-}
-
-/// How much of an empty line the last bytes are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Ending {
-    /// Nothing of it.
-    #[default]
-    Line,
-    /// The end of a line.
-    Feed,
-    /// The end of a line, and perhaps of the next.
-    Return,
-    /// All of it.
-    Over,
-}
-
-impl Ending {
-    const fn then(self, byte: u8) -> Self {
-        match (self, byte) {
-            (Self::Over, _) | (Self::Feed | Self::Return, b'\n') => Self::Over,
-            (_, b'\n') => Self::Feed,
-            (Self::Feed, b'\r') => Self::Return,
-            _ => Self::Line,
-        }
-    }
-}
-
-impl Head {
-    /// Whether these bytes still make a head.
-    fn grows(&mut self, bytes: &[u8], most: usize) -> bool {
-        for (at, byte) in bytes.iter().enumerate() {
-            if self.ending == Ending::Over {
-                self.behind += bytes.len() - at;
-                break;
-            }
-            self.ending = self.ending.then(*byte);
-            self.bytes += 1;
-        }
-        self.bytes <= most && self.behind <= BEHIND
     }
 }
 
@@ -193,6 +154,11 @@ impl Guarded {
         self.peer
     }
 
+    /// Whether what arrives is a head, or right behind one.
+    fn expects_head(&self) -> bool {
+        self.has_heads && !self.watch.is_working()
+    }
+
     /// Forgets a head whose request has begun.
     fn forget_head(&mut self) {
         let begun = self.watch.begun();
@@ -209,18 +175,13 @@ impl Guarded {
     }
 
     fn arrived(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if !self.has_heads || self.watch.is_working() || bytes.is_empty() {
+        if !self.expects_head() || bytes.is_empty() {
             return Ok(());
         }
         self.forget_head();
         let until = Instant::now() + self.limits.head_timeout;
-        let head = self.head.get_or_insert(Head {
-            behind_request: self.watch.begun(),
-            until,
-            bytes: 0,
-            behind: 0,
-            ending: Ending::default(),
-        });
+        let begun = self.watch.begun();
+        let head = self.head.get_or_insert_with(|| Head::new(begun, until));
         if self.watch.has_unread() || head.grows(bytes, self.limits.head_bytes) {
             return Ok(());
         }
@@ -234,11 +195,7 @@ impl Guarded {
         let mut bytes = [0; 16 << 10];
         while self.watch.has_unread() && self.lingered < LINGER {
             let mut buf = ReadBuf::new(&mut bytes);
-            let read = match &mut self.io {
-                Transport::Plain(io) => Pin::new(io).poll_read(cx, &mut buf),
-                Transport::Tls(io) => Pin::new(io).poll_read(cx, &mut buf),
-            };
-            match ready!(read) {
+            match ready!(self.io.poll_read(cx, &mut buf)) {
                 Ok(()) if !buf.filled().is_empty() => self.lingered += buf.filled().len(),
                 // It has closed its side as well.
                 _ => break,
@@ -303,9 +260,14 @@ impl AsyncRead for Guarded {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let read = match &mut self.io {
-            Transport::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Transport::Tls(io) => Pin::new(io).poll_read(cx, buf),
+        let read = if self.expects_head() && buf.remaining() > AT_ONCE {
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(AT_ONCE));
+            let read = self.io.poll_read(cx, &mut part);
+            let arrived = part.filled().len();
+            buf.advance(arrived);
+            read
+        } else {
+            self.io.poll_read(cx, buf)
         };
         if read.is_pending() {
             self.check_head(cx)?;
@@ -352,45 +314,52 @@ impl AsyncWrite for Guarded {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpSocket;
+    use tokio::task::yield_now;
+
     use super::*;
+    use crate::gate::Gate;
+    use crate::tls::Speaks;
 
-    fn head() -> Head {
-        Head {
-            behind_request: 0,
-            until: Instant::now(),
-            bytes: 0,
-            behind: 0,
-            ending: Ending::default(),
+    /// What actix keeps before it looks for a request.
+    const KEPT: usize = 128 << 10;
+
+    #[actix_web::test]
+    async fn a_photo_right_behind_its_head_is_read_in_parts_until_its_request_begins() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(1 << 20).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let photo = vec![7; 4 << 20];
+        let sent = photo.clone();
+        let client = actix_web::rt::spawn(async move {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"POST / HTTP/1.1\r\n\r\n").await.unwrap();
+            client.write_all(&sent).await.unwrap();
+            client
+        });
+        let (stream, _) = listener.accept().await.unwrap();
+        let mut seen = vec![0; AT_ONCE + 1];
+        while stream.peek(&mut seen).await.unwrap() <= AT_ONCE {
+            yield_now().await;
         }
-    }
-
-    #[test]
-    fn a_head_ends_at_an_empty_line_wherever_it_is_cut() {
-        for text in [
-            "GET / HTTP/1.1\r\nA: b\r\n\r\n",
-            "GET / HTTP/1.1\nA: b\n\n",
-            "GET /\r\n\nbody",
-        ] {
-            for cut in 0..text.len() {
-                let (first, rest) = text.as_bytes().split_at(cut);
-                let mut head = head();
-                assert!(head.grows(first, 100) && head.grows(rest, 100));
-                assert_eq!(head.ending, Ending::Over, "{text:?} at {cut}");
-            }
+        let gate = Gate::new(Limits::default(), Speaks::Http1, None);
+        let mut guarded = gate.enter(stream).await.unwrap();
+        // A buffer that earlier photos have made large.
+        let mut kept = Vec::with_capacity(8 << 20);
+        while kept.len() < KEPT {
+            let before = kept.len();
+            guarded.read_buf(&mut kept).await.unwrap();
+            assert!(kept.len() - before <= AT_ONCE);
         }
-        let mut unended = head();
-        assert!(unended.grows(b"GET / HTTP/1.1\r\nA: b\r\n\rc\r\n", 100));
-        assert_ne!(unended.ending, Ending::Over);
-    }
-
-    #[test]
-    fn a_head_and_what_is_behind_it_have_bounds_of_their_own() {
-        let mut long = head();
-        assert!(long.grows(&[b'a'; 100], 100));
-        assert!(!long.grows(b"a", 100));
-        let mut short = head();
-        assert!(short.grows(b"GET /\r\n\r\n", 10));
-        assert!(short.grows(&vec![b'a'; BEHIND], 10));
-        assert!(!short.grows(b"a", 10));
+        let working = guarded.watch().begin(true);
+        let all = b"POST / HTTP/1.1\r\n\r\n".len() + photo.len();
+        while kept.len() < all {
+            assert!(guarded.read_buf(&mut kept).await.unwrap() > 0);
+        }
+        assert!(kept.ends_with(&photo));
+        drop((working, client.await.unwrap()));
     }
 }

@@ -103,7 +103,9 @@ fn a_quantized_network_names_the_samples_as_the_exact_one_does() {
     for precision in ["int8", "auto"] {
         let (bytes, why) = named(home, precision);
         let is_int8 = why.starts_with("precision int8: ");
-        assert_eq!(is_int8, precision == "int8" || told.good, "{why}");
+        // What is not quicker here, auto does not take.
+        let worth = told.good && !why.contains("int8 is not quicker");
+        assert_eq!(is_int8, precision == "int8" || worth, "{why}");
         assert_eq!(bytes.len(), 4);
         for (exact, bytes) in exact.iter().zip(&bytes) {
             let [exact_first, first] = [exact, bytes].map(|line| &line.predictions[0]);

@@ -187,7 +187,7 @@ impl Engine {
         run.map(|()| self.clock.times(self.crew.threads()))
     }
 
-    /// How many operations a second all threads together do on numbers in registers alone.
+    /// How many operations a second all threads together do on numbers that are at hand.
     pub fn peak(&mut self) -> f64 {
         let (done, mut hands) = (AtomicUsize::new(0), self.crew.hands());
         let rate = (0..20).map(|_| {

@@ -36,6 +36,7 @@ mod threads;
 mod turns;
 mod crew;
 mod options;
+mod peak;
 mod engine;
 
 pub use crew::Crew;
@@ -43,6 +44,7 @@ pub use engine::Engine;
 pub use error::{EngineError, InputError};
 pub use level::Level;
 pub use options::{Options, Precision};
+pub use peak::peaks;
 pub use plan::{Activation, Convolution, Layer, Operation, Plan, Pool, Shape, WeightLayout};
 pub use ranges::{Range, Ranges};
 pub use shapes::PlanError;

@@ -2,6 +2,7 @@
 //!
 //! Must not know: what an engine makes of it.
 
+use crate::element::Format;
 use crate::level::Level;
 use crate::winograd::Winograd;
 
@@ -14,6 +15,17 @@ pub enum Precision {
     Bf16,
     /// 8-bit whole numbers with a scale; needs ranges.
     Int8,
+}
+
+impl Precision {
+    /// How values are stored, but for those that stay floats.
+    pub(crate) const fn format(self) -> Format {
+        match self {
+            Self::F32 => Format::F32,
+            Self::Bf16 => Format::Bf16,
+            Self::Int8 => Format::U8,
+        }
+    }
 }
 
 /// How an engine runs.

@@ -26,11 +26,7 @@ pub(crate) fn storage(
     ranges: Option<&Ranges>,
     table: &[Vec<f32>; 3],
 ) -> Result<Vec<Stored>, EngineError> {
-    let format = match precision {
-        Precision::F32 => Format::F32,
-        Precision::Bf16 => Format::Bf16,
-        Precision::Int8 => Format::U8,
-    };
+    let format = precision.format();
     let formats = formats(plan, shapes, format);
     let ranges = match format {
         Format::U8 => checked(ranges, shapes.len())?,

@@ -23,11 +23,33 @@ pub struct Decision {
     pub why: String,
 }
 
+/// How much more the processor must do of other numbers than of f32 for them to be quicker: 3x3
+/// convolutions of f32 take fewer multiplications (Winograd), which is worth as much over a network.
+const WORTH: f64 = 1.25;
+
 /// What the processor is quick at.
 #[derive(Clone, Copy)]
 struct Machine {
     bytes: bool,
     bf16: bool,
+}
+
+impl Machine {
+    /// This one, measured for a few milliseconds: instructions alone do not say it, for some processors
+    /// do wide ones in halves. Plain code is quick at nothing but f32.
+    fn measure() -> Self {
+        let kinds = [
+            fused::Precision::F32,
+            fused::Precision::Int8,
+            fused::Precision::Bf16,
+        ];
+        let level = Some(Level::detect()).filter(|level| *level != Level::Portable);
+        let peaks = level.and_then(|level| fused::peaks(kinds, level));
+        let [bytes, bf16] = peaks.map_or([false; 2], |[f32, others @ ..]| {
+            others.map(|rate| rate > f32 * WORTH)
+        });
+        Self { bytes, bf16 }
+    }
 }
 
 /// Decides for a model on a device; measured ranges are in `home`, and go before those that the model's
@@ -79,13 +101,8 @@ pub fn decide(
         }
         PrecisionChoice::Only(precision) => Ok(plain(precision, "as asked")),
         PrecisionChoice::Auto => {
-            let level = Level::detect();
-            let machine = Machine {
-                bytes: level != Level::Portable,
-                bf16: level.has_bf16(),
-            };
             let saved = Saved::read(home, model, profile)?;
-            let (precision, why) = fastest(saved.as_ref(), machine, &profile.name);
+            let (precision, why) = fastest(saved.as_ref(), Machine::measure(), &profile.name);
             let ranges = saved.map(|saved| saved.ranges);
             Ok(Decision {
                 precision,
@@ -119,14 +136,17 @@ fn fastest(saved: Option<&Saved>, machine: Machine, profile: &str) -> (Precision
     if machine.bf16 && saved.bf16.is_good() {
         return (Precision::Bf16, told(&saved.bf16));
     }
+    let judged = |quick: bool, agreement: &Agreement| {
+        if quick {
+            told(agreement)
+        } else {
+            "is not quicker on this processor".to_owned()
+        }
+    };
     let why = format!(
         "nothing faster is good enough: int8 {}; bf16 {}",
-        told(&saved.int8),
-        if machine.bf16 {
-            told(&saved.bf16)
-        } else {
-            "is not quick on this processor".to_owned()
-        }
+        judged(machine.bytes, &saved.int8),
+        judged(machine.bf16, &saved.bf16)
     );
     (Precision::F32, why)
 }
@@ -165,11 +185,16 @@ mod tests {
             bytes: false,
             ..ALL
         };
+        let none = Machine {
+            bytes: false,
+            bf16: false,
+        };
         let cases = [
             (Some(&good), ALL, Precision::Int8, "98.0 %"),
             (Some(&good), no_bytes, Precision::Bf16, "98.0 %"),
             (Some(&bad_bytes), ALL, Precision::Bf16, "98.0 %"),
             (Some(&bad_bytes), no_bf16, Precision::F32, "97.0 %"),
+            (Some(&good), none, Precision::F32, "int8 is not quicker"),
             (Some(&bad), ALL, Precision::F32, "0.0300"),
             (Some(&old), ALL, Precision::F32, "0.0.1"),
             (None, ALL, Precision::F32, "quantize --profile p"),

@@ -119,7 +119,7 @@ impl Layers {
     fn table(&self, bars: bool) -> Vec<String> {
         let mut lines = vec![
             format!(
-                "{} {}, batch {}: {:.1} images/s in the layers; register-only peak {:.0} GOP/s",
+                "{} {}, batch {}: {:.1} images/s in the layers; peak {:.0} GOP/s",
                 self.model, self.precision, self.batch, self.images_per_second, self.peak_gops
             ),
             format!(
@@ -249,7 +249,7 @@ mod tests {
     fn columns_stand_under_each_other_and_the_bar_comes_last() {
         let plain = layers().table(false);
         let expected = [
-            "net bf16, batch 4: 333.3 images/s in the layers; register-only peak 3 GOP/s",
+            "net bf16, batch 4: 333.3 images/s in the layers; peak 3 GOP/s",
             "     layer         shape                         kernel         ms     GOP/s    peak",
             "  0  convolution   8x8x16 -> 4x4x32              3x3 /2 +    2.000       1.5    50 %",
             "  1  softmax       1x1x10 -> 1x1x10                          1.000",

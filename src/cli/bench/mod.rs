@@ -19,7 +19,7 @@ use super::Outcome;
 /// highest rate that the server keeps up with. docs/bench.md says how each figure comes about.
 ///
 /// With --layers: every layer of a network on the processor, with the operations that it does a
-/// second and their share of what the processor does at most, measured on numbers in registers. A
+/// second and their share of what the processor does at most, measured on numbers at hand. A
 /// layer that saves operations (Winograd) may show more than all of it: they are counted as if none
 /// were saved.
 ///

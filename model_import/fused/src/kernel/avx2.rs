@@ -100,8 +100,8 @@ fn silu_vector(value: __m256) -> __m256 {
 }
 
 kernels!(F32: f32 => f32, F32Arithmetic, [target_feature(enable = "avx2,fma")]
-    panel 16, most (1, 6), sums 12,
+    panel 16, most (1, 6),
     strips [1], pixels [1 2 3 4 5 6], vectors [2]);
 kernels!(F32_HALF_WEIGHTS: f32 => f32, HalfWeights<F32Arithmetic>, [target_feature(enable = "avx2,fma")]
-    panel 16, most (1, 6), sums 12,
+    panel 16, most (1, 6),
     strips [1], pixels [1 2 3 4 5 6], vectors [2]);

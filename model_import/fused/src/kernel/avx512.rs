@@ -102,8 +102,8 @@ fn silu_vector(value: __m512) -> __m512 {
 }
 
 kernels!(F32: f32 => f32, F32Arithmetic, [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    panel 32, most (2, 7), sums 24,
+    panel 32, most (2, 7),
     strips [1 2], pixels [1 2 3 4 5 6 7], vectors [1 2]);
 kernels!(F32_HALF_WEIGHTS: f32 => f32, HalfWeights<F32Arithmetic>, [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    panel 32, most (1, 7), sums 24,
+    panel 32, most (1, 7),
     strips [1], pixels [1 2 3 4 5 6 7], vectors [1 2]);

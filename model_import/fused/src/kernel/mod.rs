@@ -131,7 +131,7 @@ pub(crate) struct Kernels {
     pub(crate) encode: unsafe fn(&Codec, &[f32]),
     pub(crate) decode: unsafe fn(&Codec, &mut [f32]),
     pub(crate) levels: LevelsKernel,
-    /// Multiplies in registers alone, so many rounds; the operations done.
+    /// Multiplies numbers that are at hand, so many rounds; the operations done.
     pub(crate) peak: unsafe fn(usize) -> usize,
 }
 
@@ -343,26 +343,40 @@ unsafe fn reduce<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const 
     }
 }
 
-/// Multiplies and adds in registers alone; returns the operations done.
+/// Multiplies and adds numbers that are at hand, in the order of a tile; returns the operations done.
 ///
 /// # Safety
 /// To be inlined into a function that has the level's instructions.
 #[inline(always)]
-unsafe fn peak<A: Arithmetic, const SUMS: usize>(rounds: usize) -> usize {
-    let numbers = [1_u8; 64];
-    // SAFETY: the caller's promise; 64 bytes are as many as any vector takes.
+unsafe fn peak<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const VECTORS: usize>(
+    rounds: usize,
+) -> usize {
+    let numbers = [1_u8; 128];
+    // SAFETY: the caller's promise; 64 bytes are as many as any vector takes, and no tile has more than 14
+    // pixels.
     unsafe {
-        let mut sums = std::hint::black_box([A::zero(); SUMS]);
-        let operand = A::weights(numbers.as_ptr());
-        let input = std::hint::black_box(A::broadcast(numbers.as_ptr()));
+        // Nobody knows where they are, so nobody knows that they are the same. Sums and weights are held in
+        // registers only if their own places are nobody's business.
+        let start = std::hint::black_box(numbers.as_ptr());
+        let mut weights = [A::weights(start); VECTORS];
+        each!(vector < VECTORS of 2 {
+            weights[vector] = A::weights(start.wrapping_add(vector * 64));
+        });
+        let mut sums = [[[A::zero(); VECTORS]; PIXELS]; STRIPS];
         for _ in 0..rounds {
-            for sum in &mut sums {
-                *sum = A::multiply_add(*sum, input, operand);
-            }
+            // Read anew: of products that stay the same only the sums would be left to do.
+            let inputs = std::hint::black_box(numbers.as_ptr());
+            each!(strip < STRIPS of 2 { each!(pixel < PIXELS of 7 {
+                let number = A::broadcast(inputs.wrapping_add((strip * PIXELS + pixel) * 4));
+                each!(vector < VECTORS of 2 {
+                    let sum = &mut sums[strip][pixel][vector];
+                    *sum = A::multiply_add(*sum, number, weights[vector]);
+                });
+            }) });
         }
         std::hint::black_box(sums);
     }
-    rounds * SUMS * A::LANES * (4 / A::SIZE) * 2
+    rounds * STRIPS * PIXELS * VECTORS * A::LANES * (4 / A::SIZE) * 2
 }
 
 /// Calls `hint` for each cache line of `bytes` bytes.

@@ -89,8 +89,8 @@ impl Arithmetic for F32Arithmetic {
 }
 
 kernels!(F32: f32 => f32, F32Arithmetic, []
-    panel 16, most (1, PIXELS), sums 2,
+    panel 16, most (1, PIXELS),
     strips [1], pixels [1 2 3 4], vectors [1]);
 kernels!(F32_HALF_WEIGHTS: f32 => f32, HalfWeights<F32Arithmetic>, []
-    panel 16, most (1, PIXELS), sums 2,
+    panel 16, most (1, PIXELS),
     strips [1], pixels [1 2 3 4], vectors [1]);

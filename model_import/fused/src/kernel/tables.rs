@@ -9,7 +9,7 @@
 macro_rules! kernels {
     (
         $name:ident: $input:ty => $output:ty, $arithmetic:ty, $enable:tt
-        panel $panel:literal, most $most:expr, sums $sums:literal,
+        panel $panel:literal, most $most:expr,
         strips $strips:tt, pixels $pixels:tt, vectors $vectors:tt
     ) => {
         pub(in crate::kernel) static $name: crate::kernel::Kernels = {
@@ -37,7 +37,14 @@ macro_rules! kernels {
             kernels!(@function $enable
                 fn peak[](rounds: usize) -> usize {
                     // SAFETY: the caller's promise.
-                    unsafe { crate::kernel::peak::<$arithmetic, $sums>(rounds) }
+                    unsafe {
+                        crate::kernel::peak::<
+                            $arithmetic,
+                            { $most.0 },
+                            { $most.1 },
+                            { $panel / <$arithmetic as Arithmetic>::LANES },
+                        >(rounds)
+                    }
                 }
             );
             fn find(strips: usize, pixels: usize, channels: usize) -> TileKernel {

@@ -83,8 +83,8 @@ impl<const REAL: bool> Arithmetic for Widened<REAL> {
 }
 
 kernels!(BF16: u16 => u16, Widened<false>, [target_feature(enable = "avx2,fma")]
-    panel 16, most (1, 4), sums 8,
+    panel 16, most (1, 4),
     strips [1], pixels [1 2 3 4], vectors [2]);
 kernels!(BF16_REAL: u16 => f32, Widened<true>, [target_feature(enable = "avx2,fma")]
-    panel 16, most (1, 4), sums 8,
+    panel 16, most (1, 4),
     strips [1], pixels [1 2 3 4], vectors [2]);

@@ -99,17 +99,17 @@ impl<const PAIRS: bool, const REAL: bool> Arithmetic for Bf16<PAIRS, REAL> {
 
 kernels!(PAIRS: u16 => u16, Bf16<true, false>,
     [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-    panel 32, most (2, 7), sums 24,
+    panel 32, most (2, 7),
     strips [1 2], pixels [1 2 3 4 5 6 7], vectors [1 2]);
 kernels!(PAIRS_REAL: u16 => f32, Bf16<true, true>,
     [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")]
-    panel 32, most (1, 7), sums 24,
+    panel 32, most (1, 7),
     strips [1], pixels [1 2 3 4 5 6 7], vectors [1 2]);
 kernels!(WIDENED: u16 => u16, Bf16<false, false>,
     [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    panel 32, most (2, 6), sums 24,
+    panel 32, most (2, 6),
     strips [1 2], pixels [1 2 3 4 5 6], vectors [1 2]);
 kernels!(WIDENED_REAL: u16 => f32, Bf16<false, true>,
     [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    panel 32, most (1, 6), sums 24,
+    panel 32, most (1, 6),
     strips [1], pixels [1 2 3 4 5 6], vectors [1 2]);

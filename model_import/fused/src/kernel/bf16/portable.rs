@@ -67,8 +67,8 @@ impl<const REAL: bool> Arithmetic for Widened<REAL> {
 }
 
 kernels!(BF16: u16 => u16, Widened<false>, []
-    panel 16, most (1, PIXELS), sums 2,
+    panel 16, most (1, PIXELS),
     strips [1], pixels [1 2 3 4], vectors [1]);
 kernels!(BF16_REAL: u16 => f32, Widened<true>, []
-    panel 16, most (1, PIXELS), sums 2,
+    panel 16, most (1, PIXELS),
     strips [1], pixels [1 2 3 4], vectors [1]);

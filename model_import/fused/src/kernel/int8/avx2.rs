@@ -167,17 +167,17 @@ impl<const QUADS: bool, const REAL: bool> Arithmetic for Bytes<QUADS, REAL> {
 
 kernels!(QUADS: u8 => u8, Bytes<true, false>,
     [target_feature(enable = "avx2,fma,avxvnni")]
-    panel 16, most (1, 6), sums 12,
+    panel 16, most (1, 6),
     strips [1], pixels [1 2 3 4 5 6], vectors [2]);
 kernels!(QUADS_REAL: u8 => f32, Bytes<true, true>,
     [target_feature(enable = "avx2,fma,avxvnni")]
-    panel 16, most (1, 6), sums 12,
+    panel 16, most (1, 6),
     strips [1], pixels [1 2 3 4 5 6], vectors [2]);
 kernels!(WIDENED: u8 => u8, Bytes<false, false>,
     [target_feature(enable = "avx2,fma")]
-    panel 16, most (1, 4), sums 8,
+    panel 16, most (1, 4),
     strips [1], pixels [1 2 3 4], vectors [2]);
 kernels!(WIDENED_REAL: u8 => f32, Bytes<false, true>,
     [target_feature(enable = "avx2,fma")]
-    panel 16, most (1, 4), sums 8,
+    panel 16, most (1, 4),
     strips [1], pixels [1 2 3 4], vectors [2]);

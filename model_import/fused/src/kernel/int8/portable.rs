@@ -152,8 +152,8 @@ fn multiply(a: i32, b: i16) -> i32 {
 }
 
 kernels!(INT8: u8 => u8, Widened<false>, []
-    panel 16, most (1, PIXELS), sums 2,
+    panel 16, most (1, PIXELS),
     strips [1], pixels [1 2 3 4], vectors [1]);
 kernels!(INT8_REAL: u8 => f32, Widened<true>, []
-    panel 16, most (1, PIXELS), sums 2,
+    panel 16, most (1, PIXELS),
     strips [1], pixels [1 2 3 4], vectors [1]);
