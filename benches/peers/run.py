@@ -8,7 +8,7 @@ one worker with all threads and batches of 8, and a worker a core with one threa
 system is Flask, Redis and Keras with the same weights (article_server.py). A figure is the median over
 the rounds. All talk over loopback; one server runs at a time.
 
-    python benches/peers/run.py [--rounds 3] [--seconds 20] [--step 10] [--only NAME] [--write benches]
+    python benches/peers/run.py [--rounds 3] [--seconds 20] [--step 20] [--only NAME] [--write benches]
 
 What it needs is installed into target/peers, in the versions of requirements.txt; redis-server has to
 be there.
@@ -284,7 +284,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=20, help="of a closed loop")
-    parser.add_argument("--step", type=int, default=10, help="seconds of a step of the search")
+    parser.add_argument("--step", type=int, default=20, help="seconds of a step of the search; 20 requests a step are its lowest rate")
     parser.add_argument("--only", action="append", help="a contender whose name begins so; several may be named")
     parser.add_argument("--beagle", help="a program that is built already")
     parser.add_argument("--write", type=pathlib.Path, help="folder for peers.json, .md and .svg")
