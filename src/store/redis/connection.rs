@@ -107,9 +107,11 @@ impl Link {
             return Err(error);
         }
         let line = self.connected().await?;
+        // What was found of it may have come while this call waited.
         match self.welcomed() {
             Some(Welcome::NotYet) => Err(StoreError::Unavailable(UNSEEN.to_owned())),
-            _ => Ok(line),
+            Some(Welcome::No(error)) => Err(error),
+            Some(Welcome::Yes(_)) | None => Ok(line),
         }
     }
 
