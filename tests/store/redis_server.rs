@@ -3,9 +3,12 @@
 //! Needs `redis-server` on the path, or `BEAGLE_REDIS_SERVER` names another (say, Valkey's). Must not know: stores.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -185,16 +188,22 @@ pub(crate) fn program() -> OsString {
     std::env::var_os("BEAGLE_REDIS_SERVER").unwrap_or_else(|| "redis-server".into())
 }
 
-/// A port that nobody has yet.
+/// A port that nobody has yet, and that no other test gets until this process ends: else a short one could be
+/// in the place of a server that was killed, when it is looked for before it starts again.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
+    static KEPT: Mutex<Vec<File>> = Mutex::new(Vec::new());
     let span = PORTS.end - PORTS.start;
     // Test processes that run at the same time begin at different places.
     let first = (std::process::id() % u32::from(span)) as u16;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
+    fs::create_dir_all(&folder).unwrap();
     loop {
         let place = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = PORTS.start + (first.wrapping_add(place)) % span;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let lock = File::create(folder.join(port.to_string())).unwrap();
+        if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            KEPT.lock().unwrap().push(lock);
             return port;
         }
     }
