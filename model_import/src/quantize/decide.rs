@@ -102,7 +102,7 @@ pub fn decide(
         PrecisionChoice::Only(precision) => Ok(plain(precision, "as asked")),
         PrecisionChoice::Auto => {
             let saved = Saved::read(home, model, profile)?;
-            let (precision, why) = fastest(saved.as_ref(), Machine::measure(), &profile.name);
+            let (precision, why) = fastest(saved.as_ref(), Machine::measure, &profile.name);
             let ranges = saved.map(|saved| saved.ranges);
             Ok(Decision {
                 precision,
@@ -113,8 +113,13 @@ pub fn decide(
     }
 }
 
-/// The fastest numbers of which it is known that they are good enough.
-fn fastest(saved: Option<&Saved>, machine: Machine, profile: &str) -> (Precision, String) {
+/// The fastest numbers of which it is known that they are good enough. The processor is measured only
+/// if there is something to choose.
+fn fastest(
+    saved: Option<&Saved>,
+    measure: impl FnOnce() -> Machine,
+    profile: &str,
+) -> (Precision, String) {
     let again = format!("run `beagle model quantize --profile {profile}`");
     let Some(saved) = saved else {
         return (
@@ -130,6 +135,7 @@ fn fastest(saved: Option<&Saved>, machine: Machine, profile: &str) -> (Precision
         );
         return (Precision::F32, why);
     }
+    let machine = measure();
     if machine.bytes && saved.int8.is_good() {
         return (Precision::Int8, told(&saved.int8));
     }
@@ -200,7 +206,7 @@ mod tests {
             (None, ALL, Precision::F32, "quantize --profile p"),
         ];
         for (saved, machine, precision, reason) in cases {
-            let (found, why) = fastest(saved, machine, "p");
+            let (found, why) = fastest(saved, || machine, "p");
             assert_eq!(found, precision, "{why}");
             assert!(why.contains(reason), "{why}");
         }
