@@ -110,6 +110,7 @@ impl Record {
 pub struct Tensors(BTreeMap<String, Stored>);
 
 /// One tensor of a record.
+#[derive(Clone, Debug)]
 pub struct Stored {
     /// Its dimensions.
     pub shape: Vec<usize>,
@@ -131,6 +132,21 @@ impl Tensors {
             }
         }
         Ok(Self(read))
+    }
+
+    /// Writes them as a record into a file, which keeps its place and its owner.
+    ///
+    /// # Errors
+    /// [`RecordError::NotARecord`] when the file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), RecordError> {
+        let tensor = |(name, stored): (&String, &Stored)| {
+            let bytes = stored.data.iter().flat_map(|number| number.to_le_bytes());
+            let bytes = burn::tensor::Bytes::from_bytes_vec(bytes.collect());
+            Tensor::new(name.clone(), DType::F32, &stored.shape, None, bytes)
+        };
+        let writer = Writer::new(self.0.iter().map(tensor).collect()).auto_extension(false);
+        let written = writer.write_to_file_in_place(path);
+        written.map_err(|reason| damaged(path, &reason))
     }
 
     /// Every tensor with its name.
@@ -210,6 +226,26 @@ mod tests {
         std::fs::remove_file(&path).expect("removed");
         let error = record.read("weight").err().expect("gone").to_string();
         assert!(error.contains("record.bpk"), "{error}");
+    }
+
+    #[test]
+    fn tensors_are_written_as_they_are_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("some.bpk");
+        let stored = Stored {
+            shape: vec![1, 3],
+            data: vec![0.1, -0.0, f32::MAX],
+        };
+        let some: Tensors = [("weight".to_owned(), stored)].into_iter().collect();
+        some.write(&path).expect("writable");
+        let read = Tensors::read(&path).expect("readable");
+        let read: Vec<_> = read
+            .iter()
+            .map(|(name, t)| (name, &t.shape[..], &t.data[..]))
+            .collect();
+        assert_eq!(read, [("weight", &[1, 3][..], &[0.1, -0.0, f32::MAX][..])]);
+        let error = some.write(&folder.path().join("no/such.bpk")).unwrap_err();
+        assert!(error.to_string().contains("such.bpk"), "{error}");
     }
 
     #[test]

@@ -181,6 +181,7 @@ impl Provided {
             let options = Options {
                 precision: decision.precision,
                 ranges: decision.ranges.as_ref(),
+                weights: decision.weights.as_deref(),
                 crew: crew.as_ref(),
                 pin_threads: running.pin_threads,
                 ..Options::default()

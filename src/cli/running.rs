@@ -44,6 +44,7 @@ impl Running {
         let Decision {
             precision,
             ranges,
+            weights,
             why,
         } = decision;
         if self.precision != PrecisionChoice::default() {
@@ -52,6 +53,7 @@ impl Running {
         let options = Options {
             precision,
             ranges: ranges.as_ref(),
+            weights: weights.as_deref(),
             threads: self.threads,
             pin_threads: self.pin_threads,
             ..Options::default()

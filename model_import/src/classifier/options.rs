@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::num::NonZero;
+use std::path::Path;
 use std::str::FromStr;
 
 use fused::{Crew, Ranges};
@@ -26,6 +27,9 @@ pub struct Options<'a> {
     pub pin_threads: bool,
     /// The range of every value, which [`Precision::Int8`] needs; see [`crate::quantize`].
     pub ranges: Option<&'a Ranges>,
+    /// A record of weights that go before those of the same names: for [`Precision::Int8`] those that
+    /// were rounded together.
+    pub weights: Option<&'a Path>,
 }
 
 /// Which program runs the network.

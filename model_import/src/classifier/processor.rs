@@ -50,7 +50,9 @@ impl Processor {
         record: &Record,
         options: &Options<'_>,
     ) -> Result<Self, LoadError> {
-        let weights = Planned::new(record, plan);
+        let rounded = options.weights.map(Record::open).transpose();
+        let rounded = rounded.map_err(|error| LoadError::Options(error.to_string()))?;
+        let weights = Planned::new(record, rounded.as_ref(), plan);
         let precision = match options.precision {
             Precision::F32 => fused::Precision::F32,
             Precision::Bf16 => fused::Precision::Bf16,
@@ -144,13 +146,15 @@ pub(super) fn crew(threads: Option<NonZero<usize>>, pin: bool) -> Result<Crew, L
 /// record and four in the plan, and a bias may have been made to be added to images.
 struct Planned<'a> {
     record: &'a Record,
+    /// What it has goes before the record.
+    rounded: Option<&'a Record>,
     convolutions: HashMap<&'a str, &'a Convolution>,
     /// Why a tensor that is there could not be read.
     failed: Cell<Option<RecordError>>,
 }
 
 impl<'a> Planned<'a> {
-    fn new(record: &'a Record, plan: &'a Plan) -> Self {
+    fn new(record: &'a Record, rounded: Option<&'a Record>, plan: &'a Plan) -> Self {
         let mut convolutions = HashMap::new();
         for layer in &plan.layers {
             if let Operation::Convolution(convolution) = &layer.operation {
@@ -162,13 +166,19 @@ impl<'a> Planned<'a> {
         }
         Self {
             record,
+            rounded,
             convolutions,
             failed: Cell::new(None),
         }
     }
 
     fn read(&self, name: &str) -> Option<Stored> {
-        self.record.read(name).unwrap_or_else(|error| {
+        let rounded = self.rounded.map(|rounded| rounded.read(name));
+        let read = match rounded {
+            Some(Ok(None)) | None => self.record.read(name),
+            Some(found) => found,
+        };
+        read.unwrap_or_else(|error| {
             self.failed.set(Some(error));
             None
         })

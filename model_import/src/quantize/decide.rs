@@ -2,7 +2,7 @@
 //!
 //! Must not know: images, how ranges are measured, how anything is computed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use fused::{Level, Ranges};
@@ -19,6 +19,8 @@ pub struct Decision {
     pub precision: Precision,
     /// The ranges that bytes need.
     pub ranges: Option<Ranges>,
+    /// A record of weights rounded for bytes, to go before the network's own.
+    pub weights: Option<PathBuf>,
     /// Why, for a person to read.
     pub why: String,
 }
@@ -67,6 +69,7 @@ pub fn decide(
     let plain = |precision, why: &str| Decision {
         precision,
         ranges: None,
+        weights: None,
         why: why.to_owned(),
     };
     if choice == PrecisionChoice::default() {
@@ -84,6 +87,7 @@ pub fn decide(
                     precision: Precision::Int8,
                     why: "as asked; with the ranges of its ONNX file".to_owned(),
                     ranges: Some(ranges.clone()),
+                    weights: None,
                 });
             }
             let Some(saved) = saved else {
@@ -96,6 +100,7 @@ pub fn decide(
             Ok(Decision {
                 precision: Precision::Int8,
                 why: format!("as asked; {}", told(&saved.int8)),
+                weights: saved.weights(home),
                 ranges: Some(saved.ranges),
             })
         }
@@ -103,10 +108,11 @@ pub fn decide(
         PrecisionChoice::Auto => {
             let saved = Saved::read(home, model, profile)?;
             let (precision, why) = fastest(saved.as_ref(), Machine::measure, &profile.name);
-            let ranges = saved.map(|saved| saved.ranges);
+            let saved = saved.filter(|_| precision == Precision::Int8);
             Ok(Decision {
                 precision,
-                ranges: ranges.filter(|_| precision == Precision::Int8),
+                weights: saved.as_ref().and_then(|saved| saved.weights(home)),
+                ranges: saved.map(|saved| saved.ranges),
                 why,
             })
         }
@@ -233,7 +239,10 @@ mod tests {
         assert_eq!(asked("bf16").unwrap().precision, Precision::Bf16);
         assert_eq!(asked("auto").unwrap().precision, Precision::F32);
         let saved = saved(&model, &profile, 0.5);
-        saved.write(home.path(), &model, &profile).unwrap();
+        saved
+            .clone()
+            .write(home.path(), &model, &profile, None)
+            .unwrap();
         let decision = asked("int8").unwrap();
         assert_eq!(decision.ranges, Some(saved.ranges));
         assert!(decision.why.contains("50.0 %"), "{}", decision.why);

@@ -6,16 +6,19 @@
 //! a file; [`decide`] chooses the numbers that a network computes with. Must not know: image files,
 //! the command line.
 //!
-//! Biases are not corrected: see `ARCHITECTURE.md`.
+//! Weights are rounded for what they are multiplied by; biases are not corrected: see `ARCHITECTURE.md`.
 
 mod histogram;
 mod method;
+mod equalize;
+mod inputs;
+mod rounding;
 mod agreement;
 mod run;
 mod saved;
 mod decide;
 
-use fused::{EngineError, InputError};
+use fused::{EngineError, InputError, PlanError};
 use thiserror::Error;
 
 use crate::network::LoadError;
@@ -26,7 +29,7 @@ pub use decide::{Decision, decide};
 pub use histogram::Histogram;
 pub use method::Method;
 pub use run::{Quantizer, Trial};
-pub use saved::{Saved, SavedError, path};
+pub use saved::{Rounded, Saved, SavedError, path};
 
 /// Why a network cannot be quantized.
 #[derive(Debug, Error)]
@@ -45,6 +48,9 @@ pub enum QuantizeError {
     /// The engine refuses the ranges.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The plan is none.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
     /// The pixels are not whole images.
     #[error(transparent)]
     Input(#[from] InputError),
@@ -54,6 +60,9 @@ pub enum QuantizeError {
         /// The value.
         value: usize,
     },
+    /// Other weights cannot be kept.
+    #[error(transparent)]
+    Saved(#[from] SavedError),
     /// Nothing was shown.
     #[error("the network has seen no image: give it some")]
     NothingSeen,

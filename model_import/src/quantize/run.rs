@@ -3,16 +3,20 @@
 //!
 //! Must not know: where images come from, files.
 
+use std::collections::HashMap;
 use std::num::NonZero;
 use std::path::Path;
 
 use fused::{Operation, Plan, Ranges};
 
-use super::{Histogram, Method, Noise, QuantizeError};
+use super::equalize;
+use super::inputs::Inputs;
+use super::rounding::Moments;
+use super::{Histogram, Method, Noise, QuantizeError, Rounded};
 use crate::classifier::processor::Processor;
 use crate::classifier::{ClassifyError, Options, Precision};
 use crate::profile::Profile;
-use crate::record::Record;
+use crate::record::{Record, Stored, Tensors};
 use crate::registry::Model;
 
 /// A network in float32 and what its values have held so far.
@@ -25,7 +29,20 @@ pub struct Quantizer {
     exact: Processor,
     /// One a value of the plan.
     values: Vec<Histogram>,
+    /// What each layer of the plan weighs, if that is looked at, and what was seen of it.
+    inputs: Vec<Option<Inputs>>,
+    moments: HashMap<Inputs, Moments>,
+    /// Pictures shown.
+    shown: usize,
+    /// The largest absolute number that was seen in each channel of each value.
+    channels: Vec<Vec<f32>>,
+    /// Weights and biases of a network that computes the same, with channels more alike.
+    changed: HashMap<String, Stored>,
 }
+
+/// Of so many pictures one tells how inputs go together: it takes as long as all else, and half of a
+/// hundred is enough.
+const OF_INPUTS: usize = 2;
 
 /// The same network in other numbers.
 pub struct Trial {
@@ -52,7 +69,20 @@ impl Quantizer {
             ..Options::default()
         };
         let exact = Processor::new(&plan, profile, &record, &options)?;
+        let shapes = plan.shapes()?;
+        let layers = 0..plan.layers.len();
+        let inputs: Vec<_> = layers
+            .map(|layer| Inputs::of(&plan, &shapes, layer))
+            .collect();
+        let moments = inputs.iter().flatten();
         Ok(Self {
+            moments: moments
+                .map(|inputs| (*inputs, Moments::new(inputs.count())))
+                .collect(),
+            inputs,
+            shown: 0,
+            channels: vec![Vec::new(); plan.layers.len() + 1],
+            changed: HashMap::new(),
             values: vec![Histogram::default(); plan.layers.len() + 1],
             plan,
             profile: profile.clone(),
@@ -63,18 +93,113 @@ impl Quantizer {
         })
     }
 
-    /// Counts the numbers of every value for these images.
+    /// Takes into account how large the channels of every value are for these images.
+    ///
+    /// # Errors
+    /// [`QuantizeError`] when the pixels are not whole images.
+    pub fn survey(&mut self, pixels: &[u8]) -> Result<(), QuantizeError> {
+        let largest = &mut self.channels;
+        self.exact
+            .observe(pixels, &mut |value, channels, numbers| {
+                let largest = &mut largest[value];
+                largest.resize(channels, 0.0);
+                for pixel in numbers.chunks_exact(channels) {
+                    let pairs = largest.iter_mut().zip(pixel);
+                    pairs.for_each(|(largest, number)| *largest = largest.max(number.abs()));
+                }
+            })?;
+        Ok(())
+    }
+
+    /// Makes the channels of each value more alike, by what was surveyed: from now on the network has other
+    /// weights, and the same answers. `home` is where weights are kept.
+    ///
+    /// # Errors
+    /// [`QuantizeError`] when the weights cannot be read or written.
+    pub fn equalize(&mut self, home: &Path) -> Result<(), QuantizeError> {
+        let factors = equalize::factors(&self.plan, &self.plan.shapes()?, &self.channels);
+        let mut changed = HashMap::new();
+        for (index, layer) in self.plan.layers.iter().enumerate() {
+            let Operation::Convolution(convolution) = &layer.operation else {
+                continue;
+            };
+            let around: [&[f32]; 2] = [&factors[layer.input], &factors[index + 1]];
+            let is_changed = around.iter().any(|factors| !factors.is_empty());
+            if let Some(mut stored) = self
+                .record
+                .read(&convolution.weights)?
+                .filter(|_| is_changed)
+            {
+                equalize::weights(convolution, around, &mut stored.data);
+                changed.insert(convolution.weights.clone(), stored);
+            }
+            if let Some(name) = convolution.bias.as_ref().filter(|_| is_changed)
+                && let Some(mut stored) = self.record.read(name)?
+            {
+                equalize::bias(around[1], &mut stored.data);
+                changed.insert(name.clone(), stored);
+            }
+        }
+        let tensors: Tensors = changed.clone().into_iter().collect();
+        let file = Rounded::new(home, &tensors)?;
+        let options = Options {
+            threads: self.threads,
+            weights: Some(file.path()),
+            ..Options::default()
+        };
+        self.exact = Processor::new(&self.plan, &self.profile, &self.record, &options)?;
+        self.changed = changed;
+        Ok(())
+    }
+
+    /// Counts the numbers of every value for these images, one or more.
     ///
     /// # Errors
     /// [`QuantizeError`] when the pixels are not whole images or a number is not finite.
     pub fn observe(&mut self, pixels: &[u8]) -> Result<(), QuantizeError> {
-        let values = &mut self.values;
-        self.exact
-            .observe(pixels, &mut |value, _, numbers| values[value].add(numbers))?;
+        let (values, moments) = (&mut self.values, &mut self.moments);
+        let is_looked_at = self.shown.is_multiple_of(OF_INPUTS);
+        self.exact.observe(pixels, &mut |value, _, numbers| {
+            values[value].add(numbers);
+            let read = moments
+                .iter_mut()
+                .filter(|(inputs, _)| is_looked_at && inputs.value == value);
+            read.for_each(|(inputs, moments)| moments.add(&inputs.rows(numbers)));
+        })?;
+        self.shown += 1;
         match values.iter().position(Histogram::is_broken) {
             None => Ok(()),
             Some(value) => Err(QuantizeError::NotFinite { value }),
         }
+    }
+
+    /// The weights for bytes: those of channels that are more alike, and the errors of rounding them cancel
+    /// as far as inputs were seen to go together; `tick` is called for each layer.
+    ///
+    /// # Errors
+    /// [`QuantizeError::Record`] when the weights cannot be read.
+    pub fn rounded(&self, mut tick: impl FnMut()) -> Result<Tensors, QuantizeError> {
+        let mut rounded = self.changed.clone();
+        let mut roundings = HashMap::new();
+        for (layer, inputs) in self.plan.layers.iter().zip(&self.inputs) {
+            tick();
+            let (Operation::Convolution(convolution), Some(inputs)) = (&layer.operation, inputs)
+            else {
+                continue;
+            };
+            let of = |inputs: &Inputs| self.moments.get(inputs).and_then(Moments::rounding);
+            let rounding = roundings.entry(*inputs).or_insert_with(|| of(inputs));
+            let stored = match self.changed.get(&convolution.weights) {
+                Some(changed) => Some(changed.clone()),
+                None => self.record.read(&convolution.weights)?,
+            };
+            if let (Some(rounding), Some(mut stored)) = (rounding, stored) {
+                let sums = stored.data.chunks_exact_mut(inputs.count());
+                sums.for_each(|weights| rounding.round(weights));
+                rounded.insert(convolution.weights.clone(), stored);
+            }
+        }
+        Ok(rounded.into_iter().collect())
     }
 
     /// The range of every value by a method.
@@ -83,13 +208,24 @@ impl Quantizer {
     /// [`QuantizeError::NothingSeen`] before any image was shown.
     pub fn ranges(&self, method: Method) -> Result<Ranges, QuantizeError> {
         let values = self.values.iter().map(|value| method.range(value));
-        let values = values
-            .collect::<Option<_>>()
-            .ok_or(QuantizeError::NothingSeen)?;
+        let values: Option<Vec<_>> = values.collect();
+        let mut values = values.ok_or(QuantizeError::NothingSeen)?;
+        for (index, layer) in self.plan.layers.iter().enumerate() {
+            let reads = |value| {
+                self.plan
+                    .layers
+                    .iter()
+                    .filter(move |l| l.reads().any(|r| r == value))
+            };
+            // Of what only a pool reads the largest numbers are left: they are what matters.
+            if matches!(layer.operation, Operation::MaxPool(_)) && reads(layer.input).count() == 1 {
+                values[layer.input] = values[index + 1];
+            }
+        }
         Ok(Ranges { values })
     }
 
-    /// The network in other numbers.
+    /// The network in other numbers; `weights` are a record of some that go before its own.
     ///
     /// # Errors
     /// [`QuantizeError::Load`] when it cannot compute with them.
@@ -97,10 +233,12 @@ impl Quantizer {
         &self,
         precision: Precision,
         ranges: Option<&Ranges>,
+        weights: Option<&Path>,
     ) -> Result<Trial, QuantizeError> {
         let options = Options {
             precision,
             ranges,
+            weights,
             threads: self.threads,
             ..Options::default()
         };

@@ -1,4 +1,5 @@
-//! Ranges on disk: `<home>/ranges/<SHA-256 of the record>-<digest of the network>.toml`.
+//! Ranges on disk: `<home>/ranges/<SHA-256 of the record>-<digest of the network>.toml`, and beside it the
+//! weights that were rounded together, a record whose name has its own digest too.
 //!
 //! The digest is of the plan and the normalisation: profiles that differ in geometry alone share
 //! their ranges, as they share a network, and a network that was imported again in another form has
@@ -16,12 +17,16 @@ use thiserror::Error;
 
 use super::{Agreement, Method};
 use crate::profile::Profile;
+use crate::record::{self, RecordError, Tensors};
 use crate::registry::Model;
 
 /// The form of the file.
-const FORM: u32 = 1;
+const FORM: u32 = 2;
 /// Hexadecimal digits of the network's digest in the file's name.
 const DIGITS: usize = 16;
+/// How files of ranges and of weights end.
+const RANGES: &str = ".toml";
+const WEIGHTS: &str = ".bpk";
 const HEAD: &str = "# Written by `beagle model quantize`. Do not edit: run it again instead.\n\n";
 
 /// Why ranges cannot be had or kept.
@@ -57,6 +62,9 @@ pub enum SavedError {
         /// What the system said.
         source: io::Error,
     },
+    /// The rounded weights cannot be written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
     /// It cannot be put into words.
     #[error("the ranges cannot be written as TOML: {0}")]
     Toml(#[from] toml::ser::Error),
@@ -84,6 +92,9 @@ pub struct Saved {
     pub int8: Agreement,
     /// How the network in bfloat16 does.
     pub bf16: Agreement,
+    /// The file of the weights that were rounded together, beside this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    weights: Option<String>,
     /// The ranges.
     pub ranges: Ranges,
 }
@@ -133,8 +144,16 @@ impl Saved {
             images,
             int8,
             bf16,
+            weights: None,
             ranges,
         })
+    }
+
+    /// The record of the weights that were rounded together, if there is one.
+    #[must_use]
+    pub fn weights(&self, home: &Path) -> Option<PathBuf> {
+        let name = self.weights.as_ref()?;
+        Some(home.join("ranges").join(name))
     }
 
     /// The ranges of a network, if they were ever measured.
@@ -171,7 +190,11 @@ impl Saved {
                 !(range.low.is_finite() && range.high.is_finite() && range.low <= range.high)
             };
             let bad = saved.ranges.values.iter().position(bad);
-            bad.map(|value| format!("the range of value {value} is none"))
+            let bad = bad.map(|value| format!("the range of value {value} is none"));
+            bad.or_else(|| {
+                let weights = saved.weights(home).filter(|weights| !weights.is_file())?;
+                Some(format!("{} is gone", weights.display()))
+            })
         };
         match wrong {
             None => Ok(Some(saved)),
@@ -179,34 +202,84 @@ impl Saved {
         }
     }
 
-    /// Keeps the ranges, in the place of older ones; whole or not at all. Says where.
+    /// Keeps the ranges and the weights that were rounded together, in the place of older ones; whole or
+    /// not at all. Says where the ranges are.
     ///
     /// # Errors
-    /// [`SavedError::Io`] naming what cannot be written.
+    /// [`SavedError`] naming what cannot be written.
     pub fn write(
-        &self,
+        mut self,
         home: &Path,
         model: &Model,
         profile: &Profile,
+        weights: Option<Rounded>,
     ) -> Result<PathBuf, SavedError> {
         let path = path(home, model, profile)?;
         let folder = home.join("ranges");
-        let text = toml::to_string(self)?;
+        if let Some(Rounded(file)) = weights {
+            let digest = record::digest(file.path())?;
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            let name = format!("{stem}-{}{WEIGHTS}", &digest[..DIGITS.min(digest.len())]);
+            let kept = folder.join(&name);
+            file.persist(&kept)
+                .map_err(|error| disk(&kept, error.error))?;
+            self.weights = Some(name);
+        }
+        let text = toml::to_string(&self)?;
         let write = || {
             fs::create_dir_all(&folder)?;
-            let mut file = scratch(&folder)?;
+            let mut file = scratch(&folder, RANGES)?;
             file.write_all(HEAD.as_bytes())?;
             file.write_all(text.as_bytes())?;
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)
         };
         write().map_err(|source| disk(&path, source))?;
+        self.forget_others(&path, &folder);
         Ok(path)
+    }
+
+    /// Removes the weights of older ranges. What cannot be removed stays and does no harm.
+    fn forget_others(&self, path: &Path, folder: &Path) {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let files = fs::read_dir(folder).into_iter().flatten().flatten();
+        let others = files.filter(|file| {
+            let name = file.file_name();
+            let name = name.to_string_lossy();
+            let is_ours = name.starts_with(&*stem) && name.ends_with(WEIGHTS);
+            is_ours && self.weights.as_deref() != Some(&*name)
+        });
+        for other in others {
+            let _ = fs::remove_file(other.path());
+        }
+    }
+}
+
+/// Weights that were rounded together, in a file that is gone when it is not kept.
+pub struct Rounded(NamedTempFile);
+
+impl Rounded {
+    /// Writes them where they will be kept.
+    ///
+    /// # Errors
+    /// [`SavedError`] naming what cannot be written.
+    pub fn new(home: &Path, weights: &Tensors) -> Result<Self, SavedError> {
+        let folder = home.join("ranges");
+        let file = fs::create_dir_all(&folder).and_then(|()| scratch(&folder, WEIGHTS));
+        let file = file.map_err(|source| disk(&folder, source))?;
+        weights.write(file.path())?;
+        Ok(Self(file))
+    }
+
+    /// The record.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.0.path()
     }
 }
 
 /// A file that others may read once it is in its place, as they may the weights.
-fn scratch(folder: &Path) -> io::Result<NamedTempFile> {
+fn scratch(folder: &Path, suffix: &str) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     let readable = {
@@ -215,7 +288,7 @@ fn scratch(folder: &Path) -> io::Result<NamedTempFile> {
     };
     #[cfg(unix)]
     builder.permissions(readable);
-    builder.tempfile_in(folder)
+    builder.suffix(suffix).tempfile_in(folder)
 }
 
 fn disk(path: &Path, source: io::Error) -> SavedError {
@@ -230,6 +303,7 @@ pub(super) mod tests {
     use fused::Range;
 
     use super::*;
+    use crate::record::Stored;
     use crate::registry;
 
     pub(in crate::quantize) fn network() -> (Model, Profile) {
@@ -260,13 +334,50 @@ pub(super) mod tests {
         let (model, profile) = network();
         assert_eq!(Saved::read(home.path(), &model, &profile).unwrap(), None);
         let saved = saved(&model, &profile, 1.0);
-        let path = saved.write(home.path(), &model, &profile).unwrap();
+        let written = saved.clone().write(home.path(), &model, &profile, None);
+        let path = written.unwrap();
         let found = Saved::read(home.path(), &model, &profile).unwrap();
         assert_eq!(found, Some(saved));
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains("method = \"mse\"") && text.contains("images = 20"));
         let left: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn weights_are_kept_beside_their_ranges_and_older_ones_are_not() {
+        let home = tempfile::tempdir().unwrap();
+        let (model, profile) = network();
+        let saved = saved(&model, &profile, 1.0);
+        let keep = |number: f32| {
+            let stored = Stored {
+                shape: vec![1],
+                data: vec![number],
+            };
+            let tensors = [("weight".to_owned(), stored)].into_iter().collect();
+            let rounded = Rounded::new(home.path(), &tensors).unwrap();
+            let written = saved
+                .clone()
+                .write(home.path(), &model, &profile, Some(rounded));
+            written.unwrap();
+            let found = Saved::read(home.path(), &model, &profile).unwrap().unwrap();
+            let kept = found.weights(home.path()).unwrap();
+            let record = record::Record::open(&kept).unwrap();
+            assert_eq!(record.read("weight").unwrap().unwrap().data, [number]);
+            kept
+        };
+        let (first, second) = (keep(1.0), keep(2.0));
+        assert_ne!(first, second);
+        let left = fs::read_dir(home.path().join("ranges")).unwrap();
+        assert_eq!(left.count(), 2, "the ranges and their weights");
+        fs::remove_file(second).unwrap();
+        let error = Saved::read(home.path(), &model, &profile)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("is gone") && error.contains("again"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -294,7 +405,7 @@ pub(super) mod tests {
         let home = tempfile::tempdir().unwrap();
         let (model, profile) = network();
         let whole = saved(&model, &profile, 1.0);
-        let path = whole.write(home.path(), &model, &profile).unwrap();
+        let path = whole.write(home.path(), &model, &profile, None).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let cases = [
             (text[..text.len() / 2].to_owned(), ""),

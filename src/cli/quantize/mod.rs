@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use model_import::classifier::Precision;
 use model_import::profile::Profile;
-use model_import::quantize::{Agreement, Method, Noise, Quantizer, Saved, Trial};
+use model_import::quantize::{Agreement, Method, Noise, Quantizer, Rounded, Saved, Trial};
 use model_import::registry::{self, Model};
 use model_import::{fetch, provision};
 
@@ -21,6 +21,8 @@ use told::{Told, Tried};
 
 /// Images given to the model at once.
 const BATCH: usize = 8;
+/// Of so many images that are measured one is surveyed first.
+const SURVEYED: usize = 2;
 /// Images that the noise of the layers is measured on.
 const NOISE: usize = 10;
 
@@ -90,12 +92,24 @@ impl Quantize {
     ) -> anyhow::Result<Told> {
         let methods = self.method.map_or(Method::ALL.to_vec(), |only| vec![only]);
         let (measured, checked) = (pictures.measured.len(), pictures.checked.len());
-        let bar = progress(measured + checked * (2 + methods.len()));
+        let layers = model.plan.as_ref().map_or(0, |plan| plan.layers.len());
+        let bar = progress(
+            surveyed(pictures).count() + measured + layers + checked * (2 + methods.len()),
+        );
+        let home = fetch::home()?;
+        bar.set_message("surveys");
+        for picture in surveyed(pictures) {
+            quantizer.survey(picture)?;
+            bar.inc(1);
+        }
+        quantizer.equalize(&home)?;
         bar.set_message("measures");
         for picture in &pictures.measured {
             quantizer.observe(picture)?;
             bar.inc(1);
         }
+        bar.set_message("rounds");
+        let weights = Rounded::new(&home, &quantizer.rounded(|| bar.inc(1))?)?;
         bar.set_message("checks");
         let exact = answers(&pictures.checked, &bar, |pixels| {
             quantizer.probabilities(pixels)
@@ -106,11 +120,12 @@ impl Quantize {
             })?;
             Ok(Agreement::of(&exact, &other, model.manifest.classes))
         };
-        let bf16 = agreement(&quantizer.trial(Precision::Bf16, None)?)?;
+        let bf16 = agreement(&quantizer.trial(Precision::Bf16, None, None)?)?;
         let mut tried: Vec<Tried> = Vec::new();
         for method in methods {
             let ranges = quantizer.ranges(method)?;
-            let agreement = agreement(&quantizer.trial(Precision::Int8, Some(&ranges))?)?;
+            let trial = quantizer.trial(Precision::Int8, Some(&ranges), Some(weights.path()))?;
+            let agreement = agreement(&trial)?;
             tried.push(Tried { method, agreement });
         }
         let best = tried.iter().copied().reduce(|best, next| {
@@ -123,7 +138,7 @@ impl Quantize {
         let best = best.ok_or_else(|| anyhow::anyhow!("no method was tried"))?;
         let ranges = quantizer.ranges(best.method)?;
         let layers = if self.layers {
-            let trial = quantizer.trial(Precision::Int8, Some(&ranges))?;
+            let trial = quantizer.trial(Precision::Int8, Some(&ranges), Some(weights.path()))?;
             noise(&quantizer, &trial, &pictures.checked)?
         } else {
             Vec::new()
@@ -131,7 +146,7 @@ impl Quantize {
         bar.finish_and_clear();
         let found = (best.method, measured, ranges);
         let saved = Saved::new(model, profile, found, [best.agreement, bf16])?;
-        let file = saved.write(&fetch::home()?, model, profile)?;
+        let file = saved.write(&home, model, profile, Some(weights))?;
         Ok(Told {
             profile: profile.name.clone(),
             model: model.manifest.name.clone(),
@@ -146,6 +161,11 @@ impl Quantize {
             layers,
         })
     }
+}
+
+/// The pictures that tell how large channels are: some of those that are measured.
+fn surveyed(pictures: &Pictures) -> impl Iterator<Item = &Vec<u8>> {
+    pictures.measured.iter().step_by(SURVEYED)
 }
 
 /// The probabilities of all pictures, a batch at a time.
@@ -182,9 +202,9 @@ fn noise(
         .collect())
 }
 
-fn progress(pictures: usize) -> ProgressBar {
+fn progress(steps: usize) -> ProgressBar {
     // indicatif draws on standard error, and only if that is a terminal.
-    let bar = ProgressBar::with_draw_target(Some(pictures as u64), ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{msg:8} {bar:30} {pos}/{len} images, {eta} left");
+    let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template("{msg:8} {bar:30} {percent} %, {eta} left");
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
