@@ -203,7 +203,10 @@ fn ranges(network: &Network, normalise: &Normalise, pixels: &[u8]) -> Ranges {
         }
     };
     engine.observe(pixels, see).expect("whole images");
-    Ranges { values }
+    Ranges {
+        values,
+        ..Ranges::default()
+    }
 }
 
 /// Prints the shortest time of every layer, for other programs disturb single rounds.

@@ -2,6 +2,7 @@
 //!
 //! Must not know: threads, how a step computes.
 
+use crate::calibrate;
 use crate::element::{Element, Format, Rule};
 use crate::error::EngineError;
 use crate::kernel::{self, Kernels, LevelTable};
@@ -34,10 +35,20 @@ pub(crate) fn network(
     }
     let table = normalise.table()?;
     let stored = storage(plan, &shapes, options.precision, ranges, &table)?;
+    let points = ranges.filter(|_| options.precision == Precision::Int8);
+    let points = points.map(|ranges| calibrate::checked(plan, &shapes, ranges));
+    let points = points.transpose()?;
     let (values, early, bytes) = values(plan, &shapes, &stored, options.large);
     // Scores of less than floats are made of halved weights: they are used once an image.
     let halves = options.precision != Precision::F32;
     let kernels = |from, to| kernel::of(options.level, (options.dots, halves), from, to);
+    // Of what is transformed: floats, or bytes that become floats.
+    let products = |from| match from {
+        Format::U8 => kernel::of(options.level, (options.dots, false), from, Format::F32),
+        Format::F32 | Format::Bf16 => {
+            kernel::of(options.level, (false, false), Format::F32, Format::F32)
+        }
+    };
     let floats = kernel::of(options.level, (false, false), Format::F32, Format::F32);
     let first = values[0];
     let mut stages = Vec::new();
@@ -60,9 +71,12 @@ pub(crate) fn network(
                     kernels,
                     rule: Rule::new(layer.activation),
                     transforms: kernel::transforms(options.level, input.format),
-                    floats,
+                    products: products(input.format),
                     winograd: options.winograd,
                     pairs: input.format == Format::Bf16 && options.dots && options.level.has_bf16(),
+                    points: points
+                        .as_ref()
+                        .and_then(|points| points.get(&index).copied()),
                 })
             }
             Operation::MaxPool(pool) => Box::new(Pooling {

@@ -60,6 +60,9 @@ pub enum EngineError {
         /// Its range.
         range: String,
     },
+    /// Factors at points for a layer that cannot have them.
+    #[error("layer {0} cannot have these factors at its points: measure them again for this plan")]
+    Points(usize),
     /// The normalisation names a pixel channel that does not exist.
     #[error("the channel order {0:?} is not an order of red (0), green (1) and blue (2)")]
     Order([usize; 3]),

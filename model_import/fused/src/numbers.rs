@@ -17,10 +17,10 @@ use crate::requantize::{LEAST_UNIT, WholeNumbers};
 use crate::steps::Value;
 
 /// The largest stored weight.
-const MOST: f32 = 127.0;
+pub(crate) const MOST: f32 = 127.0;
 /// What the stored weights of an output channel may add up to, signs left out: with inputs of 255 the
 /// sums stay within 30 bits and a sign, and with what they start at within 32.
-const MOST_SUM: f32 = 4_000_000.0;
+pub(crate) const MOST_SUM: f32 = 4_000_000.0;
 
 /// See the module.
 pub(crate) struct Numbers {
@@ -157,7 +157,7 @@ fn bytes(
 }
 
 /// The rule in units of the output, within what a byte holds.
-fn stored_rule(rule: Rule, quantum: &Quantum) -> Rule {
+pub(crate) fn stored_rule(rule: Rule, quantum: &Quantum) -> Rule {
     let bound = |bound: f32| {
         let stored = f64::from(bound) / f64::from(quantum.scale) + f64::from(quantum.zero);
         stored.clamp(0.0, 255.0) as f32

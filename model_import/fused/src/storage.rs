@@ -60,7 +60,7 @@ pub(crate) fn storage(
 }
 
 /// The format of each value, where most have `format`.
-fn formats(plan: &Plan, shapes: &[Shape], format: Format) -> Vec<Format> {
+pub(crate) fn formats(plan: &Plan, shapes: &[Shape], format: Format) -> Vec<Format> {
     let last = plan.layers.len();
     let mut formats = vec![format; last + 1];
     formats[last] = Format::F32;

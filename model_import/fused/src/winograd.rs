@@ -84,7 +84,7 @@ impl Square {
     }
 
     /// The weights of a pair of channels at the points, row by row: the first [`Square::points`] numbers.
-    fn transform(self, weights: [[f64; 3]; 3]) -> [f64; 36] {
+    pub(crate) fn transform(self, weights: [[f64; 3]; 3]) -> [f64; 36] {
         let side = self.inputs();
         let rows = weights.map(|row| self.evaluate(row));
         let mut transformed = [0.0; 36];

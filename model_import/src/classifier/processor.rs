@@ -82,7 +82,8 @@ impl Processor {
             EngineError::Precision { .. }
             | EngineError::Level(_)
             | EngineError::RangeCount { .. }
-            | EngineError::Range { .. } => LoadError::Options(error.to_string()),
+            | EngineError::Range { .. }
+            | EngineError::Points(_) => LoadError::Options(error.to_string()),
             _ => LoadError::record(record.path(), error),
         })?;
         Ok(Self {

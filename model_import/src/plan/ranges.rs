@@ -45,7 +45,10 @@ pub(super) fn of(
     // Pixels are what they are.
     known[0] = known[0].or(Some(PROBABILITY));
     let values = known.into_iter().collect::<Option<_>>()?;
-    Some(Ranges { values })
+    Some(Ranges {
+        values,
+        ..Ranges::default()
+    })
 }
 
 const PROBABILITY: Range = Range {

@@ -13,8 +13,10 @@ mod method;
 mod equalize;
 mod inputs;
 mod rounding;
+mod points;
 mod agreement;
 mod run;
+mod rounded;
 mod saved;
 mod decide;
 
@@ -28,8 +30,10 @@ pub use agreement::{Agreement, Noise};
 pub use decide::{Decision, decide};
 pub use histogram::Histogram;
 pub use method::Method;
+pub use points::Points;
+pub use rounded::Rounded;
 pub use run::{Quantizer, Trial};
-pub use saved::{Rounded, Saved, SavedError, path};
+pub use saved::{Saved, SavedError, path};
 
 /// Why a network cannot be quantized.
 #[derive(Debug, Error)]

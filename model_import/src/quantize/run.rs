@@ -7,12 +7,13 @@ use std::collections::HashMap;
 use std::num::NonZero;
 use std::path::Path;
 
+use fused::calibrate::transformable;
 use fused::{Operation, Plan, Ranges};
 
 use super::equalize;
 use super::inputs::Inputs;
 use super::rounding::Moments;
-use super::{Histogram, Method, Noise, QuantizeError, Rounded};
+use super::{Histogram, Method, Noise, Points, QuantizeError, Rounded};
 use crate::classifier::processor::Processor;
 use crate::classifier::{ClassifyError, Options, Precision};
 use crate::profile::Profile;
@@ -70,10 +71,13 @@ impl Quantizer {
         };
         let exact = Processor::new(&plan, profile, &record, &options)?;
         let shapes = plan.shapes()?;
-        let layers = 0..plan.layers.len();
-        let inputs: Vec<_> = layers
-            .map(|layer| Inputs::of(&plan, &shapes, layer))
-            .collect();
+        let transformed = transformable(&plan)?;
+        // Weights that are transformed are rounded afterwards.
+        let of = |layer| {
+            let is_direct = !transformed.contains(&layer);
+            Inputs::of(&plan, &shapes, layer).filter(|_| is_direct)
+        };
+        let inputs: Vec<_> = (0..plan.layers.len()).map(of).collect();
         let moments = inputs.iter().flatten();
         Ok(Self {
             moments: moments
@@ -222,7 +226,34 @@ impl Quantizer {
                 values[layer.input] = values[index + 1];
             }
         }
-        Ok(Ranges { values })
+        Ok(Ranges {
+            values,
+            ..Ranges::default()
+        })
+    }
+
+    /// The layers that can take fewer multiplications in bytes of these ranges: what they read is to be seen
+    /// before they may.
+    ///
+    /// # Errors
+    /// [`QuantizeError::Plan`] when the plan is wrong.
+    pub fn points(&self, ranges: &Ranges) -> Result<Points, QuantizeError> {
+        let layers = transformable(&self.plan)?;
+        Ok(Points::new(
+            &self.plan,
+            &self.plan.shapes()?,
+            ranges,
+            layers,
+        ))
+    }
+
+    /// Takes what such layers read of these images into account.
+    ///
+    /// # Errors
+    /// [`QuantizeError`] when the pixels are not whole images.
+    pub fn observe_points(&self, points: &mut Points, pixels: &[u8]) -> Result<(), QuantizeError> {
+        let see = &mut |value, _, numbers: &[f32]| points.add(value, numbers);
+        Ok(self.exact.observe(pixels, see)?)
     }
 
     /// The network in other numbers; `weights` are a record of some that go before its own.

@@ -12,21 +12,18 @@ use std::path::{Path, PathBuf};
 use fused::Ranges;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tempfile::NamedTempFile;
 use thiserror::Error;
 
+use super::rounded::{self, Rounded};
 use super::{Agreement, Method};
 use crate::profile::Profile;
-use crate::record::{self, RecordError, Tensors};
+use crate::record::RecordError;
 use crate::registry::Model;
 
 /// The form of the file.
 const FORM: u32 = 2;
 /// Hexadecimal digits of the network's digest in the file's name.
-const DIGITS: usize = 16;
-/// How files of ranges and of weights end.
-const RANGES: &str = ".toml";
-const WEIGHTS: &str = ".bpk";
+pub(super) const DIGITS: usize = 16;
 const HEAD: &str = "# Written by `beagle model quantize`. Do not edit: run it again instead.\n\n";
 
 /// Why ranges cannot be had or kept.
@@ -216,82 +213,26 @@ impl Saved {
     ) -> Result<PathBuf, SavedError> {
         let path = path(home, model, profile)?;
         let folder = home.join("ranges");
-        if let Some(Rounded(file)) = weights {
-            let digest = record::digest(file.path())?;
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            let name = format!("{stem}-{}{WEIGHTS}", &digest[..DIGITS.min(digest.len())]);
-            let kept = folder.join(&name);
-            file.persist(&kept)
-                .map_err(|error| disk(&kept, error.error))?;
-            self.weights = Some(name);
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        if let Some(weights) = weights {
+            self.weights = Some(weights.keep(&folder, &stem)?);
         }
         let text = toml::to_string(&self)?;
         let write = || {
             fs::create_dir_all(&folder)?;
-            let mut file = scratch(&folder, RANGES)?;
+            let mut file = rounded::scratch(&folder, ".toml")?;
             file.write_all(HEAD.as_bytes())?;
             file.write_all(text.as_bytes())?;
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)
         };
         write().map_err(|source| disk(&path, source))?;
-        self.forget_others(&path, &folder);
+        rounded::forget_others(&folder, &stem, self.weights.as_deref());
         Ok(path)
     }
-
-    /// Removes the weights of older ranges. What cannot be removed stays and does no harm.
-    fn forget_others(&self, path: &Path, folder: &Path) {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let files = fs::read_dir(folder).into_iter().flatten().flatten();
-        let others = files.filter(|file| {
-            let name = file.file_name();
-            let name = name.to_string_lossy();
-            let is_ours = name.starts_with(&*stem) && name.ends_with(WEIGHTS);
-            is_ours && self.weights.as_deref() != Some(&*name)
-        });
-        for other in others {
-            let _ = fs::remove_file(other.path());
-        }
-    }
 }
 
-/// Weights that were rounded together, in a file that is gone when it is not kept.
-pub struct Rounded(NamedTempFile);
-
-impl Rounded {
-    /// Writes them where they will be kept.
-    ///
-    /// # Errors
-    /// [`SavedError`] naming what cannot be written.
-    pub fn new(home: &Path, weights: &Tensors) -> Result<Self, SavedError> {
-        let folder = home.join("ranges");
-        let file = fs::create_dir_all(&folder).and_then(|()| scratch(&folder, WEIGHTS));
-        let file = file.map_err(|source| disk(&folder, source))?;
-        weights.write(file.path())?;
-        Ok(Self(file))
-    }
-
-    /// The record.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-/// A file that others may read once it is in its place, as they may the weights.
-fn scratch(folder: &Path, suffix: &str) -> io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    let readable = {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::Permissions::from_mode(0o644)
-    };
-    #[cfg(unix)]
-    builder.permissions(readable);
-    builder.suffix(suffix).tempfile_in(folder)
-}
-
-fn disk(path: &Path, source: io::Error) -> SavedError {
+pub(super) fn disk(path: &Path, source: io::Error) -> SavedError {
     SavedError::Io {
         path: path.display().to_string(),
         source,
@@ -303,7 +244,6 @@ pub(super) mod tests {
     use fused::Range;
 
     use super::*;
-    use crate::record::Stored;
     use crate::registry;
 
     pub(in crate::quantize) fn network() -> (Model, Profile) {
@@ -319,6 +259,7 @@ pub(super) mod tests {
         };
         let ranges = Ranges {
             values: (0..values).map(range).collect(),
+            ..Ranges::default()
         };
         let agreement = Agreement {
             images: 50,
@@ -342,42 +283,6 @@ pub(super) mod tests {
         assert!(text.contains("method = \"mse\"") && text.contains("images = 20"));
         let left: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().collect();
         assert_eq!(left.len(), 1, "nothing else is left");
-    }
-
-    #[test]
-    fn weights_are_kept_beside_their_ranges_and_older_ones_are_not() {
-        let home = tempfile::tempdir().unwrap();
-        let (model, profile) = network();
-        let saved = saved(&model, &profile, 1.0);
-        let keep = |number: f32| {
-            let stored = Stored {
-                shape: vec![1],
-                data: vec![number],
-            };
-            let tensors = [("weight".to_owned(), stored)].into_iter().collect();
-            let rounded = Rounded::new(home.path(), &tensors).unwrap();
-            let written = saved
-                .clone()
-                .write(home.path(), &model, &profile, Some(rounded));
-            written.unwrap();
-            let found = Saved::read(home.path(), &model, &profile).unwrap().unwrap();
-            let kept = found.weights(home.path()).unwrap();
-            let record = record::Record::open(&kept).unwrap();
-            assert_eq!(record.read("weight").unwrap().unwrap().data, [number]);
-            kept
-        };
-        let (first, second) = (keep(1.0), keep(2.0));
-        assert_ne!(first, second);
-        let left = fs::read_dir(home.path().join("ranges")).unwrap();
-        assert_eq!(left.count(), 2, "the ranges and their weights");
-        fs::remove_file(second).unwrap();
-        let error = Saved::read(home.path(), &model, &profile)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("is gone") && error.contains("again"),
-            "{error}"
-        );
     }
 
     #[test]
@@ -409,7 +314,7 @@ pub(super) mod tests {
         let text = fs::read_to_string(&path).unwrap();
         let cases = [
             (text[..text.len() / 2].to_owned(), ""),
-            (text.replacen("form = 1", "form = 9", 1), "form is 9"),
+            (text.replacen("form = 2", "form = 9", 1), "form is 9"),
             (
                 text.replacen("network = \"", "network = \"0", 1),
                 "another network",

@@ -17,7 +17,7 @@ use model_import::{fetch, provision};
 
 use super::{model, terminal};
 use pictures::Pictures;
-use told::{Told, Tried};
+use told::{Told, Tried, Winograd};
 
 /// Images given to the model at once.
 const BATCH: usize = 8;
@@ -136,7 +136,30 @@ impl Quantize {
             }
         });
         let best = best.ok_or_else(|| anyhow::anyhow!("no method was tried"))?;
-        let ranges = quantizer.ranges(best.method)?;
+        let mut ranges = quantizer.ranges(best.method)?;
+        let mut agreed = best.agreement;
+        // Fewer multiplications are taken where the network stays good enough.
+        let mut points = quantizer.points(&ranges)?;
+        if !points.is_empty() {
+            bar.inc_length(measured as u64);
+            for picture in &pictures.measured {
+                quantizer.observe_points(&mut points, picture)?;
+                bar.inc(1);
+            }
+        }
+        let mut winograd = None;
+        let choices: Vec<_> = points.choices(&ranges).collect();
+        for fewer in choices {
+            bar.inc_length(checked as u64);
+            let trial = quantizer.trial(Precision::Int8, Some(&fewer), Some(weights.path()))?;
+            let agreement = agreement(&trial)?;
+            if agreement.is_good() {
+                let layers = fewer.points.len();
+                winograd = Some(Winograd { layers, agreement });
+                (ranges, agreed) = (fewer, agreement);
+                break;
+            }
+        }
         let layers = if self.layers {
             let trial = quantizer.trial(Precision::Int8, Some(&ranges), Some(weights.path()))?;
             noise(&quantizer, &trial, &pictures.checked)?
@@ -145,7 +168,7 @@ impl Quantize {
         };
         bar.finish_and_clear();
         let found = (best.method, measured, ranges);
-        let saved = Saved::new(model, profile, found, [best.agreement, bf16])?;
+        let saved = Saved::new(model, profile, found, [agreed, bf16])?;
         let file = saved.write(&home, model, profile, Some(weights))?;
         Ok(Told {
             profile: profile.name.clone(),
@@ -156,7 +179,8 @@ impl Quantize {
             methods: tried,
             bf16,
             chosen: best.method,
-            good: best.agreement.is_good(),
+            winograd,
+            good: agreed.is_good(),
             file,
             layers,
         })

@@ -18,6 +18,8 @@ pub(super) struct Told {
     pub(super) methods: Vec<Tried>,
     pub(super) bf16: Agreement,
     pub(super) chosen: Method,
+    /// The 3x3 convolutions that take fewer multiplications, if the network is good enough with any.
+    pub(super) winograd: Option<Winograd>,
     /// Whether `--precision auto` will choose int8.
     pub(super) good: bool,
     pub(super) file: PathBuf,
@@ -29,6 +31,15 @@ pub(super) struct Told {
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Tried {
     pub(super) method: Method,
+    #[serde(flatten)]
+    pub(super) agreement: Agreement,
+}
+
+/// How good the chosen method is with fewer multiplications.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Winograd {
+    /// Layers that take fewer.
+    pub(super) layers: usize,
     #[serde(flatten)]
     pub(super) agreement: Agreement,
 }
@@ -48,15 +59,20 @@ impl Told {
             "{}: measured on {} views of {} photos, checked on {} others",
             self.model, self.measured, self.photos, self.checked
         ));
-        terminal::line("              first class as f32   difference of its probability");
+        terminal::line("                   first class as f32   difference of its probability");
         for Tried { method, agreement } in &self.methods {
             row(&format!("int8 {method}"), agreement);
+        }
+        if let Some(Winograd { layers, agreement }) = &self.winograd {
+            row(&format!("the same, {layers} by Winograd"), agreement);
         }
         row("bf16", &self.bf16);
         for Layer { name, decibels } in &self.layers {
             terminal::line(&format!("{name:<24} {decibels:6.1} dB"));
         }
-        terminal::line(&format!("kept {} in {}", self.chosen, self.file.display()));
+        let winograd = self.winograd.map_or("", |_| " with Winograd");
+        let file = self.file.display();
+        terminal::line(&format!("kept {}{winograd} in {file}", self.chosen));
         terminal::line(&if self.good {
             format!(
                 "good enough for --precision auto: try beagle classify --precision auto --profile {}",
@@ -74,7 +90,7 @@ impl Told {
 
 fn row(name: &str, agreement: &Agreement) {
     terminal::line(&format!(
-        "{name:<16} {:>14.1} %   {:>20.4}",
+        "{name:<26} {:>8.1} %   {:>20.4}",
         agreement.top1 * 100.0,
         agreement.difference
     ));

@@ -2,7 +2,7 @@
 //!
 //! Must not know: layers, what the numbers mean.
 
-use crate::element::{Element, Quantum, map};
+use crate::element::{Element, Quantum, map, round_byte};
 
 /// A vector of floats of one level.
 ///
@@ -19,6 +19,10 @@ pub(super) trait Lanes: Copy {
     unsafe fn load_bf16(at: *const u8) -> Self;
     /// Writes `COUNT` numbers of bf16, rounded as [`u16::encode`](crate::element::Element) does.
     unsafe fn store_bf16(self, at: *mut u8);
+    /// `COUNT` bytes.
+    unsafe fn load_u8(at: *const u8) -> Self;
+    /// Writes the nearest bytes to `COUNT` numbers below 2^22 in size, ties to even.
+    unsafe fn store_u8(self, at: *mut u8);
     unsafe fn add(self, other: Self) -> Self;
     unsafe fn subtract(self, other: Self) -> Self;
     /// `self * factor + other`.
@@ -67,6 +71,18 @@ impl Lanes for [f32; 4] {
     }
 
     #[inline(always)]
+    unsafe fn load_u8(at: *const u8) -> Self {
+        // SAFETY: the caller's promise.
+        map(unsafe { at.cast::<[u8; 4]>().read_unaligned() }, f32::from)
+    }
+
+    #[inline(always)]
+    unsafe fn store_u8(self, at: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { at.cast::<[u8; 4]>().write_unaligned(map(self, round_byte)) };
+    }
+
+    #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         std::array::from_fn(|lane| self[lane] + other[lane])
     }
@@ -97,7 +113,8 @@ impl Lanes for [f32; 4] {
 #[cfg(target_arch = "x86_64")]
 macro_rules! lanes {
     ($vector:ident, $count:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $subtract:ident,
-     $multiply_add:ident, $max:ident, $min:ident, $load_bf16:expr, $store_bf16:expr) => {
+     $multiply_add:ident, $max:ident, $min:ident, $load_bf16:expr, $store_bf16:expr,
+     $load_u8:expr, $store_u8:expr) => {
         impl Lanes for std::arch::x86_64::$vector {
             const COUNT: usize = $count;
 
@@ -129,6 +146,18 @@ macro_rules! lanes {
             unsafe fn store_bf16(self, at: *mut u8) {
                 // SAFETY: the caller has the instructions, its pointer reaches far enough.
                 unsafe { $store_bf16(self, at) };
+            }
+
+            #[inline(always)]
+            unsafe fn load_u8(at: *const u8) -> Self {
+                // SAFETY: the caller has the instructions, its pointer reaches far enough.
+                unsafe { $load_u8(at) }
+            }
+
+            #[inline(always)]
+            unsafe fn store_u8(self, at: *mut u8) {
+                // SAFETY: the caller has the instructions, its pointer reaches far enough.
+                unsafe { $store_u8(self, at) };
             }
 
             #[inline(always)]
@@ -179,7 +208,9 @@ lanes!(
     _mm256_max_ps,
     _mm256_min_ps,
     halves::load_256,
-    halves::store_256
+    halves::store_256,
+    super::bytes::load_256,
+    super::bytes::store_256
 );
 #[cfg(target_arch = "x86_64")]
 lanes!(
@@ -194,7 +225,9 @@ lanes!(
     _mm512_max_ps,
     _mm512_min_ps,
     halves::load_512,
-    halves::store_512
+    halves::store_512,
+    super::bytes::load_512,
+    super::bytes::store_512
 );
 
 /// Numbers of bf16 to floats and back.

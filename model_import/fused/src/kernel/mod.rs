@@ -10,7 +10,10 @@ mod codec;
 mod grouped;
 mod halves;
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod bytes;
 mod points;
+mod stored;
 mod winograd;
 mod tables;
 mod choose;
@@ -26,6 +29,7 @@ pub(crate) use choose::of;
 pub(crate) use codec::{Codec, LevelTable};
 pub(crate) use grouped::{Depthwise, Grouped};
 pub(crate) use plain::{Channels, Elementwise, Image, PoolRow};
+pub(crate) use stored::Byte;
 pub(crate) use winograd::{Gather, Scatter, Transforms, transforms};
 
 use crate::element::Rule;

@@ -7,6 +7,7 @@
 use super::lanes::Lanes;
 use super::plain::Image;
 use super::points::{four, six};
+use super::stored::{Bf16, Byte, F32, Stored, U8};
 use crate::element::{Format, Rule, silu};
 use crate::level::Level;
 use crate::winograd::Square;
@@ -21,10 +22,9 @@ pub(crate) struct Transforms {
     pub(crate) scatter: unsafe fn(&Scatter),
 }
 
-/// The transforms of `level` between values of `format`, none where it has none. The products are
-/// floats in any case.
-pub(crate) fn transforms(level: Level, format: Format) -> Option<Transforms> {
-    let [f32, bf16] = match level {
+/// The transforms of `level` between values of `format`. The products are floats in any case.
+pub(crate) fn transforms(level: Level, format: Format) -> Transforms {
+    let [f32, bf16, u8] = match level {
         Level::Portable => portable::TRANSFORMS,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => avx2::TRANSFORMS,
@@ -34,19 +34,20 @@ pub(crate) fn transforms(level: Level, format: Format) -> Option<Transforms> {
         _ => portable::TRANSFORMS,
     };
     match format {
-        Format::F32 => Some(f32),
-        Format::Bf16 => Some(bf16),
-        Format::U8 => None,
+        Format::F32 => f32,
+        Format::Bf16 => bf16,
+        Format::U8 => u8,
     }
 }
 
 macro_rules! transforms {
     ($level:ident, $vector:ty $(, #[$enable:meta])?) => {
         mod $level {
-            use super::{Bf16, F32, Gather, Scatter, Stored, Transforms};
+            use super::{Bf16, F32, Gather, Scatter, Stored, Transforms, U8};
 
-            /// Those of f32 and of bf16.
-            pub(super) const TRANSFORMS: [Transforms; 2] = [of::<F32>(), of::<Bf16>()];
+            /// Those of f32, of bf16 and of bytes.
+            pub(super) const TRANSFORMS: [Transforms; 3] =
+                [of::<F32>(), of::<Bf16>(), of::<U8>()];
 
             const fn of<S: Stored>() -> Transforms {
                 Transforms {
@@ -68,55 +69,6 @@ macro_rules! transforms {
             }
         }
     };
-}
-
-/// As what the numbers of a value are stored.
-///
-/// # Safety
-/// The caller of any method has the level's instructions, and its pointers reach over the vector's
-/// numbers.
-trait Stored {
-    /// Bytes a number.
-    const SIZE: usize;
-
-    unsafe fn load<V: Lanes>(at: *const u8) -> V;
-    unsafe fn store<V: Lanes>(value: V, at: *mut u8);
-}
-
-struct F32;
-
-impl Stored for F32 {
-    const SIZE: usize = 4;
-
-    #[inline(always)]
-    unsafe fn load<V: Lanes>(at: *const u8) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { V::load(at) }
-    }
-
-    #[inline(always)]
-    unsafe fn store<V: Lanes>(value: V, at: *mut u8) {
-        // SAFETY: the caller's promise.
-        unsafe { value.store(at) };
-    }
-}
-
-struct Bf16;
-
-impl Stored for Bf16 {
-    const SIZE: usize = 2;
-
-    #[inline(always)]
-    unsafe fn load<V: Lanes>(at: *const u8) -> V {
-        // SAFETY: the caller's promise.
-        unsafe { V::load_bf16(at) }
-    }
-
-    #[inline(always)]
-    unsafe fn store<V: Lanes>(value: V, at: *mut u8) {
-        // SAFETY: the caller's promise.
-        unsafe { value.store_bf16(at) };
-    }
 }
 
 transforms!(portable, [f32; 4]);
@@ -144,6 +96,8 @@ pub(crate) struct Gather {
     /// Where the results for the first point go, and bytes from there to the next point's.
     pub(crate) output: *mut u8,
     pub(crate) plane: usize,
+    /// One a point, read only where the value is bytes.
+    pub(crate) bytes: *const Byte,
 }
 
 /// The products of one square, to be made outputs for some channels.
@@ -180,7 +134,8 @@ impl Gather {
     /// Writes the results of all channels for each point.
     ///
     /// # Safety
-    /// The rows and columns can be read; the results can be written by this thread alone.
+    /// The rows and columns can be read, and for bytes one of `bytes` for each point; the results can be
+    /// written by this thread alone.
     #[inline(always)]
     unsafe fn gather<V: Lanes, S: Stored>(&self) {
         let side = self.square.inputs();
@@ -217,7 +172,7 @@ impl Gather {
 
     /// Writes the results of one row of points.
     #[inline(always)]
-    unsafe fn write<V: Lanes, const SIDE: usize>(
+    unsafe fn write<V: Lanes, S: Stored, const SIDE: usize>(
         &self,
         channel: usize,
         y: usize,
@@ -225,10 +180,11 @@ impl Gather {
     ) {
         let row = self
             .output
-            .wrapping_add(y * SIDE * self.plane + channel * 4);
+            .wrapping_add(y * SIDE * self.plane + channel * S::POINT);
         for (x, result) in results.into_iter().enumerate() {
+            let byte = self.bytes.wrapping_add(y * SIDE + x);
             // SAFETY: the caller's promise.
-            unsafe { result.store(row.wrapping_add(x * self.plane)) };
+            unsafe { S::store_point(result, row.wrapping_add(x * self.plane), byte) };
         }
     }
 
@@ -240,10 +196,10 @@ impl Gather {
                 let rows = points!(0 1 2 3; x => four::all(
                     points!(0 1 2 3; y => self.pixel::<V, S, WHOLE>(channel, y, x))
                 ));
-                self.write(channel, 0, four::all(points!(0 1 2 3; x => rows[x][0])));
-                self.write(channel, 1, four::all(points!(0 1 2 3; x => rows[x][1])));
-                self.write(channel, 2, four::all(points!(0 1 2 3; x => rows[x][2])));
-                self.write(channel, 3, four::all(points!(0 1 2 3; x => rows[x][3])));
+                self.write::<V, S, _>(channel, 0, four::all(points!(0 1 2 3; x => rows[x][0])));
+                self.write::<V, S, _>(channel, 1, four::all(points!(0 1 2 3; x => rows[x][1])));
+                self.write::<V, S, _>(channel, 2, four::all(points!(0 1 2 3; x => rows[x][2])));
+                self.write::<V, S, _>(channel, 3, four::all(points!(0 1 2 3; x => rows[x][3])));
             }
         }
     }
@@ -260,15 +216,15 @@ impl Gather {
                     };
                 }
                 let row = points!(0 1 2 3 4 5; x => six::end(pixels!(x; 0 2 4)));
-                self.write(channel, 0, six::all(row));
+                self.write::<V, S, _>(channel, 0, six::all(row));
                 let rows = points!(0 1 2 3 4 5; x => six::first(pixels!(x; 1 2 3 4)));
-                self.write(channel, 1, six::all(points!(0 1 2 3 4 5; x => rows[x][0])));
-                self.write(channel, 2, six::all(points!(0 1 2 3 4 5; x => rows[x][1])));
+                self.write::<V, S, _>(channel, 1, six::all(points!(0 1 2 3 4 5; x => rows[x][0])));
+                self.write::<V, S, _>(channel, 2, six::all(points!(0 1 2 3 4 5; x => rows[x][1])));
                 let rows = points!(0 1 2 3 4 5; x => six::second(pixels!(x; 1 2 3 4)));
-                self.write(channel, 3, six::all(points!(0 1 2 3 4 5; x => rows[x][0])));
-                self.write(channel, 4, six::all(points!(0 1 2 3 4 5; x => rows[x][1])));
+                self.write::<V, S, _>(channel, 3, six::all(points!(0 1 2 3 4 5; x => rows[x][0])));
+                self.write::<V, S, _>(channel, 4, six::all(points!(0 1 2 3 4 5; x => rows[x][1])));
                 let row = points!(0 1 2 3 4 5; x => six::end(pixels!(x; 1 3 5)));
-                self.write(channel, 5, six::all(row));
+                self.write::<V, S, _>(channel, 5, six::all(row));
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::kernel::{Image, Kernels, Transforms};
 use crate::layout::{CHANNELS, Layout};
 use crate::pack::{self, Panels};
 use crate::plan::Convolution;
-use crate::winograd::{Winograd, choose};
+use crate::winograd::{Square, Winograd, choose};
 
 pub(crate) use dense::Dense;
 pub(crate) use rows::{Elements, Grouped, Pooling, Softmax};
@@ -156,12 +156,14 @@ pub(crate) struct Parts<'a> {
     pub(crate) kernels: &'static Kernels,
     pub(crate) rule: Rule,
     /// Between values of the input's format.
-    pub(crate) transforms: Option<Transforms>,
-    /// Those of f32, which multiply what is transformed.
-    pub(crate) floats: &'static Kernels,
+    pub(crate) transforms: Transforms,
+    /// Those that multiply what is transformed.
+    pub(crate) products: &'static Kernels,
     pub(crate) winograd: Winograd,
     /// Whether `kernels` multiply pairs of bf16 in one instruction.
     pub(crate) pairs: bool,
+    /// How inputs in bytes are stored at each point, if they are to be transformed.
+    pub(crate) points: Option<&'a [f32]>,
 }
 
 /// Chooses the algorithm for a convolution.
@@ -174,17 +176,20 @@ pub(crate) fn convolution(parts: Parts<'_>) -> Box<dyn Step> {
         && input.layout.depth.is_multiple_of(CHANNELS)
         // SiLU would be of a number that is already rounded.
         && !(parts.rule.silu && input.format != Format::F32);
-    let transforms = parts.transforms.filter(|_| can);
     let size = [output.layout.shape.height, output.layout.shape.width];
-    let square = choose(
-        parts.winograd,
-        parts.convolution,
-        size,
-        parts.images,
-        parts.pairs,
-    );
-    match square.zip(transforms) {
-        Some((square, transforms)) => Box::new(Transformed::new(parts, square, transforms)),
+    let square = match (input.format, parts.points) {
+        (Format::U8, Some(_)) if parts.winograd != Winograd::Never => Some(Square::Two),
+        (Format::U8, _) => None,
+        _ => choose(
+            parts.winograd,
+            parts.convolution,
+            size,
+            parts.images,
+            parts.pairs,
+        ),
+    };
+    match square.filter(|_| can) {
+        Some(square) => Box::new(Transformed::new(parts, square)),
         None if parts.convolution.groups > 1 => Box::new(Grouped::new(parts)),
         None => Box::new(Dense::new(parts)),
     }

@@ -15,11 +15,9 @@ use crate::layout::CHANNELS;
 use crate::memory::LINE;
 use crate::pack::{Panel, Panels};
 use crate::plan::{Activation, Convolution};
-use crate::winograd::{Call, Square, blocking, pack};
+use crate::points::Points;
+use crate::winograd::{Call, Square, blocking};
 
-/// What products have for bias and scale.
-static NOTHING: [f32; WIDEST] = [0.0; WIDEST];
-static SAME: [f32; WIDEST] = [1.0; WIDEST];
 /// Where the one run of a product's reduction starts.
 static START: [usize; 1] = [0];
 
@@ -37,10 +35,7 @@ pub(crate) struct Transformed {
     blockings: Vec<Blocking>,
     /// For no squares in a block, one square and so on.
     calls: Vec<Vec<Call>>,
-    panels: Arc<Panels>,
-    /// One number an output channel, padded.
-    bias: Vec<f32>,
-    rule: Rule,
+    points: Points,
     kernels: &'static Kernels,
     transforms: Transforms,
 }
@@ -55,9 +50,10 @@ struct Planes {
 }
 
 impl Planes {
-    const fn new(start: *mut u8, channels: usize, squares: usize) -> Self {
+    /// Of `bytes` bytes a square.
+    const fn new(start: *mut u8, bytes: usize, squares: usize) -> Self {
         // An odd number of lines: at a power of two they would push each other out of the caches.
-        let pitch = ((channels * size_of::<f32>()).div_ceil(LINE) | 1) * LINE;
+        let pitch = (bytes.div_ceil(LINE) | 1) * LINE;
         let plane = ((pitch * squares / LINE) | 1) * LINE;
         Self {
             start,
@@ -73,19 +69,28 @@ impl Planes {
 }
 
 impl Transformed {
-    pub(crate) fn new(parts: Parts<'_>, square: Square, transforms: Transforms) -> Self {
+    pub(crate) fn new(parts: Parts<'_>, square: Square) -> Self {
         let Parts {
             convolution,
             input,
             output,
-            floats: kernels,
+            products: kernels,
+            transforms,
             ..
         } = parts;
         check(convolution, &input, &output);
         assert!(kernels.panel <= WIDEST, "no panel is so wide");
         let shape = output.layout.shape;
         let squares = square.across([shape.height, shape.width]);
-        let panels = pack(square, &parts.kernel, &input.layout, kernels.panel);
+        let values = [&input, &output];
+        let points = Points::new(
+            square,
+            &parts.kernel,
+            parts.bias,
+            values,
+            parts.rule,
+            (kernels.panel, parts.points),
+        );
         let most = kernels.strips * kernels.pixels;
         let of_images = |images| {
             let threads = if images < parts.threads {
@@ -94,14 +99,12 @@ impl Transformed {
                 1
             };
             let squares = images * squares[0] * squares[1];
-            blocking(squares, panels.panels.len(), most, threads)
+            blocking(squares, points.panels.panels.len(), most, threads)
         };
         let blockings: Vec<Blocking> = (1..=parts.images).map(of_images).collect();
         let most = blockings.iter().map(Blocking::widest).max();
         let call = |count| Call::list(count, (kernels.strips, kernels.pixels));
         let calls = (0..=most.unwrap_or(0)).map(call).collect();
-        let mut bias = parts.bias;
-        bias.resize(convolution.outputs.next_multiple_of(CHANNELS), 0.0);
         Self {
             square,
             input,
@@ -111,9 +114,7 @@ impl Transformed {
             squares,
             blockings,
             calls,
-            panels: Arc::new(panels),
-            bias,
-            rule: parts.rule,
+            points,
             kernels,
             transforms,
         }
@@ -121,9 +122,14 @@ impl Transformed {
 
     /// Where a block of `squares` squares has its evaluated inputs and its products.
     const fn planes(&self, squares: usize, scratch: *mut u8) -> [Planes; 2] {
-        let inputs = Planes::new(scratch, self.input.layout.depth, squares);
+        let inputs = Planes::new(
+            scratch,
+            self.input.layout.depth * self.points.weight,
+            squares,
+        );
         let end = inputs.at(self.square.points(), 0);
-        [inputs, Planes::new(end, self.kernels.panel, squares)]
+        let products = self.kernels.panel * size_of::<f32>();
+        [inputs, Planes::new(end, products, squares)]
     }
 
     /// The image of a square, and its first output row and column.
@@ -170,13 +176,13 @@ impl Step for Transformed {
     }
 
     fn panels(&mut self) -> Option<&mut Arc<Panels>> {
-        Some(&mut self.panels)
+        Some(&mut self.points.panels)
     }
 
     unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, scratch: *mut u8) {
         let blocking = &self.blockings[images.count - 1];
         let (squares, panels) = blocking.chunk(chunk);
-        let panels = &self.panels.panels[panels];
+        let panels = &self.points.panels.panels[panels];
         let [inputs, products] = self.planes(blocking.widest(), scratch);
         // SAFETY: the caller's promise: `scratch` is as large as both planes; the squares are of
         // these images, and no other chunk has these squares and one of these panels.
@@ -223,6 +229,7 @@ impl Transformed {
             columns: self.square.inputs().min(shape.width - x + 2),
             output: planes.at(0, index),
             plane: planes.plane,
+            bytes: self.points.bytes.as_ptr(),
         };
         // SAFETY: these rows and columns are what the windows of the square's output pixels cover,
         // which `check` found in the input or its border; the rest is the caller's promise.
@@ -235,9 +242,10 @@ impl Transformed {
     /// The planes are this thread's own and hold so many squares; the inputs are evaluated.
     unsafe fn multiply(&self, squares: usize, panel: &Panel, [inputs, products]: [&Planes; 2]) {
         let depth = self.input.layout.depth;
-        let bytes = depth * panel.channels * size_of::<f32>();
+        let bytes = depth * panel.channels * self.points.weight;
         for point in 0..self.square.points() {
             let start = panel.start + point * bytes;
+            let [scale, bias] = self.points.of(point, panel);
             for call in &self.calls[squares] {
                 let tile = kernel::Tile {
                     input: call
@@ -250,10 +258,10 @@ impl Transformed {
                     residual_step: 0,
                     offsets: START.as_ptr(),
                     segments: START.len(),
-                    run: depth,
-                    weights: self.panels.weights.start().wrapping_add(start),
-                    bias: NOTHING.as_ptr(),
-                    scale: SAME.as_ptr(),
+                    run: depth * self.points.weight / 4,
+                    weights: self.points.panels.weights.start().wrapping_add(start),
+                    bias,
+                    scale,
                     residual_scale: 1.0,
                     rule: Rule::new(Activation::None),
                     requantize: Requantize::NONE,
@@ -297,8 +305,8 @@ impl Transformed {
             residual: self.residual.as_ref().map(pixel),
             rows: shape.height - y,
             columns: shape.width - x,
-            bias: self.bias[panel.channel..].as_ptr(),
-            rule: self.rule,
+            bias: self.points.output[panel.channel..].as_ptr(),
+            rule: self.points.rule,
         };
         // SAFETY: the caller's promise; rows and columns end with the image, and there is a bias for
         // each of the panel's channels.

@@ -34,7 +34,7 @@ pub(crate) fn stored(plan: &Plan, weights: &Named) -> Named {
 /// error of the f32 sum, which is far less. The output is not rounded.
 fn check(plan: &Plan, weights: &Named, pixels: &[u8]) {
     let stored = stored(plan, weights);
-    let none = Ranges { values: Vec::new() };
+    let none = Ranges::default();
     let count = plan.layers.len() + 1;
     for mut way in ways(Precision::Bf16) {
         // Fewer multiplications are of weights as they were; `winograd.rs` tests them.
@@ -86,7 +86,7 @@ fn pooling_sums_activations_and_softmax() {
 fn a_network_is_close_to_f32() {
     let (plan, weights) = naive::network();
     let pixels = naive::pixels(3);
-    let none = Ranges { values: Vec::new() };
+    let none = Ranges::default();
     let (mut expected, mut scores) = (Vec::new(), Vec::new());
     let mut engine = naive::engine(&plan, &weights, fused::Level::Portable, 1);
     engine.run_levels(&pixels, &mut expected).unwrap();

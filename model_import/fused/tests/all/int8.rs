@@ -144,6 +144,7 @@ fn wrong_ranges_are_named() {
     };
     let mut ranges = Ranges {
         values: vec![range; 2],
+        ..Ranges::default()
     };
     let count = EngineError::RangeCount { found: 2, expected };
     assert_eq!(build(Some(&ranges)), count);

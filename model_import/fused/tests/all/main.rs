@@ -9,6 +9,7 @@ mod integer_convolution;
 mod engine;
 mod kernels;
 mod winograd;
+mod winograd_bytes;
 mod bf16;
 mod crew;
 mod int8;

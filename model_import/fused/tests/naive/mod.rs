@@ -86,6 +86,7 @@ pub(crate) fn ranges(plan: &Plan, weights: &Named, pixels: &[u8]) -> Ranges {
     };
     Ranges {
         values: (0..count).map(range).collect(),
+        ..Ranges::default()
     }
 }
 
