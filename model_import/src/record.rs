@@ -110,7 +110,7 @@ impl Record {
 pub struct Tensors(BTreeMap<String, Stored>);
 
 /// One tensor of a record.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Stored {
     /// Its dimensions.
     pub shape: Vec<usize>,

@@ -21,7 +21,7 @@ use crate::record::RecordError;
 use crate::registry::Model;
 
 /// The form of the file.
-const FORM: u32 = 2;
+const FORM: u32 = 1;
 /// Hexadecimal digits of the network's digest in the file's name.
 pub(super) const DIGITS: usize = 16;
 const HEAD: &str = "# Written by `beagle model quantize`. Do not edit: run it again instead.\n\n";
@@ -314,7 +314,7 @@ pub(super) mod tests {
         let text = fs::read_to_string(&path).unwrap();
         let cases = [
             (text[..text.len() / 2].to_owned(), ""),
-            (text.replacen("form = 2", "form = 9", 1), "form is 9"),
+            (text.replacen("form = 1", "form = 9", 1), "form is 9"),
             (
                 text.replacen("network = \"", "network = \"0", 1),
                 "another network",
