@@ -20,7 +20,7 @@ use crate::steps::Value;
 pub(crate) const MOST: f32 = 127.0;
 /// What the stored weights of an output channel may add up to, signs left out: with inputs of 255 the
 /// sums stay within 30 bits and a sign, and with what they start at within 32.
-pub(crate) const MOST_SUM: f32 = 4_000_000.0;
+const MOST_SUM: f32 = 4_000_000.0;
 
 /// See the module.
 pub(crate) struct Numbers {
@@ -172,7 +172,7 @@ pub(crate) fn stored_rule(rule: Rule, quantum: &Quantum) -> Rule {
 
 /// What one unit of an output channel's stored weights means. The largest weight decides; a choice
 /// by the least error would stand here.
-fn step<W: Iterator<Item = f32>>(weights: impl Fn() -> W) -> f32 {
+pub(crate) fn step<W: Iterator<Item = f32>>(weights: impl Fn() -> W) -> f32 {
     let largest = weights().fold(0.0, |largest: f32, weight| largest.max(weight.abs()));
     let sum: f32 = weights().map(f32::abs).sum();
     let step = (largest / MOST).max(sum / MOST_SUM);

@@ -12,7 +12,7 @@ use crate::element::{Format, Rule, nearest};
 use crate::kernel::Byte;
 use crate::layout::CHANNELS;
 use crate::memory::Block;
-use crate::numbers::{MOST, MOST_SUM, stored_rule};
+use crate::numbers::{MOST, step, stored_rule};
 use crate::pack::{Kernel, Panel, Panels};
 use crate::steps::Value;
 use crate::winograd::{Square, pack};
@@ -117,7 +117,7 @@ fn bytes(
                 })
                 .collect();
             for point in 0..points {
-                let step = step(numbers.iter().map(|numbers| numbers[point] as f32));
+                let step = step(|| numbers.iter().map(|numbers| numbers[point] as f32));
                 let mut sum = 0;
                 for (i, numbers) in numbers.iter().enumerate() {
                     let weight = nearest((numbers[point] as f32 / step).clamp(-MOST, MOST)) as i8;
@@ -156,14 +156,4 @@ fn bytes(
         output: output_bias.collect(),
         rule: stored_rule(rule, &output.quantum),
     }
-}
-
-/// What one unit of the stored weights means of which these are all at a point, for one output channel.
-fn step(weights: impl Iterator<Item = f32> + Clone) -> f32 {
-    let largest = weights
-        .clone()
-        .fold(0.0, |largest: f32, weight| largest.max(weight.abs()));
-    let sum: f32 = weights.map(f32::abs).sum();
-    let step = (largest / MOST).max(sum / MOST_SUM);
-    if step.is_normal() { step } else { 1.0 }
 }

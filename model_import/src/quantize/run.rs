@@ -128,16 +128,14 @@ impl Quantizer {
                 continue;
             };
             let around: [&[f32]; 2] = [&factors[layer.input], &factors[index + 1]];
-            let is_changed = around.iter().any(|factors| !factors.is_empty());
-            if let Some(mut stored) = self
-                .record
-                .read(&convolution.weights)?
-                .filter(|_| is_changed)
-            {
+            if around.iter().all(|factors| factors.is_empty()) {
+                continue;
+            }
+            if let Some(mut stored) = self.record.read(&convolution.weights)? {
                 equalize::weights(convolution, around, &mut stored.data);
                 changed.insert(convolution.weights.clone(), stored);
             }
-            if let Some(name) = convolution.bias.as_ref().filter(|_| is_changed)
+            if let Some(name) = &convolution.bias
                 && let Some(mut stored) = self.record.read(name)?
             {
                 equalize::bias(around[1], &mut stored.data);
