@@ -76,6 +76,34 @@ impl Blocking {
         }
     }
 
+    /// Of a thread that runs the chunks of `share` in order: the next one that reads other panels than
+    /// `chunk` does, none where that is the next step's; and which part of the chunks until then it is. Where
+    /// blocks come one after the other, the panels are few and stay near.
+    pub(crate) fn following(
+        &self,
+        chunk: usize,
+        share: &Range<usize>,
+    ) -> (Option<usize>, [usize; 2]) {
+        let within = |range: Range<usize>| {
+            let (start, end) = (range.start.max(share.start), range.end.min(share.end));
+            [chunk - start, end - start]
+        };
+        if !share.contains(&chunk) {
+            return (None, [0, 1]);
+        }
+        if self.by_block {
+            return (None, within(share.clone()));
+        }
+        let blocks = self.parts[0];
+        let group = chunk / blocks;
+        let part = within(group * blocks..(group + 1) * blocks);
+        let next = (group + 1) * blocks;
+        (
+            Some(next).filter(|next| share.contains(next) && *next < self.chunks()),
+            part,
+        )
+    }
+
     /// The axis whose parts come one after the other, and the one that is run through in each.
     const fn axes(&self) -> [usize; 2] {
         if self.by_block { [0, 1] } else { [1, 0] }
@@ -127,6 +155,25 @@ mod tests {
             }
             assert!(seen.iter().all(|&times| times == 1), "{blocking:?}");
         }
+    }
+
+    #[test]
+    fn what_follows_reads_other_panels_and_is_fetched_in_parts_that_are_all() {
+        // 3 groups of 2 blocks each: chunks 0 and 1 read the first group's panels.
+        let blocking = Blocking::even([10, 9], [2, 3], false);
+        let of = |chunk| blocking.following(chunk, &(0..6));
+        assert_eq!([of(0), of(1)], [(Some(2), [0, 2]), (Some(2), [1, 2])]);
+        assert_eq!([of(4), of(5)], [(None, [0, 2]), (None, [1, 2])]);
+        // A share that begins and ends within groups.
+        let of = |chunk| blocking.following(chunk, &(1..4));
+        assert_eq!([of(1), of(2)], [(Some(2), [0, 1]), (None, [0, 2])]);
+        assert_eq!(of(3), (None, [1, 2]));
+        assert_eq!(of(5), (None, [0, 1]), "another thread's");
+        // Those of the border come last.
+        let of = |chunk| blocking.following(chunk, &(0..8));
+        assert_eq!(of(5), (None, [1, 2]));
+        let blocking = Blocking::even([10, 9], [2, 3], true);
+        assert_eq!(blocking.following(4, &(2..6)), (None, [2, 4]));
     }
 
     #[test]

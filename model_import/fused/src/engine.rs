@@ -152,6 +152,7 @@ impl Engine {
                 let chunks = stage.chunks(1);
                 self.turns.restart();
                 hands.pool.run(&|thread| {
+                    let soon = self.network.soon(index, 1, [thread, self.crew.threads()]);
                     while let Some(chunk) = self.turns.take(thread, index, chunks) {
                         // SAFETY: each chunk is taken once, earlier stages are done, each thread
                         // has its own scratch.
@@ -161,6 +162,7 @@ impl Engine {
                                 Images::all(1),
                                 memory.start(),
                                 scratch[thread].start(),
+                                &soon,
                             )
                         };
                     }
@@ -274,11 +276,12 @@ impl Engine {
                     let stage = &network.stages[index];
                     let chunks = stage.chunks(pass.images.count);
                     let turn = number * stages + index;
+                    let soon = network.soon(index, pass.images.count, [thread, threads]);
                     while let Some(chunk) = self.turns.take(thread, turn, chunks) {
                         let (memory, scratch) = (memory.start(), scratch[thread].start());
                         // SAFETY: each chunk is taken once, all threads have ended the stage
                         // before, the memory holds `count` images, each thread has its own scratch.
-                        unsafe { stage.run(chunk, pass.images, memory, scratch) };
+                        unsafe { stage.run(chunk, pass.images, memory, scratch, &soon) };
                     }
                     barrier.wait();
                     clock.lap(index, &mut start, threads);
@@ -315,10 +318,11 @@ impl Engine {
                     let mut start = clock.start();
                     for index in pass.stages {
                         let stage = &network.stages[index];
+                        let soon = network.soon(index, pass.images.count, [0, 1]);
                         for chunk in 0..stage.chunks(pass.images.count) {
                             let (memory, scratch) = (memory.start(), scratch.start());
                             // SAFETY: as above, and stages and chunks run one by one.
-                            unsafe { stage.run(chunk, pass.images, memory, scratch) };
+                            unsafe { stage.run(chunk, pass.images, memory, scratch, &soon) };
                         }
                         clock.lap(index, &mut start, 1);
                     }

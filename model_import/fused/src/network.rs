@@ -4,6 +4,7 @@
 
 use std::ops::Range;
 
+use crate::ahead::{Ahead, Soon};
 use crate::element::Format;
 use crate::kernel::{Codec, Kernels, LevelTable};
 use crate::memory::Block;
@@ -34,12 +35,13 @@ impl Stage {
         images: Images,
         memory: *mut u8,
         scratch: *mut u8,
+        soon: &Soon,
     ) {
         let own = self.step.chunks(images.count);
         // SAFETY: the caller's promise; no chunk of the step writes the border.
         unsafe {
             if chunk < own {
-                self.step.run(chunk, images, memory, scratch);
+                self.step.run(chunk, images, memory, scratch, soon);
             } else {
                 self.output.clear_border(memory, (images, chunk - own));
             }
@@ -95,6 +97,26 @@ impl Network {
         };
         let alone = if early == 0 { 0..0 } else { 0..count };
         alone.map(one).chain([last])
+    }
+
+    /// What one of `threads` threads has to do at stage `index`, and what comes after.
+    pub(crate) fn soon(&self, index: usize, images: usize, [thread, threads]: [usize; 2]) -> Soon {
+        let share = |chunks: usize| chunks * thread / threads..chunks * (thread + 1) / threads;
+        let reads = |stage: &Stage| {
+            let chunk = share(stage.chunks(images)).start;
+            let own = chunk < stage.step.chunks(images);
+            if own {
+                stage.step.reads(images, chunk)
+            } else {
+                Ahead::NONE
+            }
+        };
+        let after = self.stages[index + 1..].iter().map(reads);
+        let next = after.into_iter().find(|reads| *reads != Ahead::NONE);
+        Soon {
+            share: share(self.stages[index].chunks(images)),
+            next: next.unwrap_or(Ahead::NONE),
+        }
     }
 
     /// Bytes of memory for so many images.

@@ -5,6 +5,9 @@
 //! rows, kernel columns and the padded channels of a pixel; each run of neighbouring pixels is
 //! padded to whole groups. Must not know: where weights come from.
 
+use std::ops::Range;
+
+use crate::ahead::Ahead;
 use crate::layout::{CHANNELS, Layout};
 use crate::memory::{Block, Plain};
 use crate::plan::{Convolution, WeightLayout};
@@ -101,6 +104,22 @@ pub(crate) struct Panels {
     pub(crate) panels: Vec<Panel>,
     /// Bytes of a whole panel.
     pub(crate) bytes: usize,
+}
+
+impl Panels {
+    /// The weights of some neighbouring panels.
+    pub(crate) fn of(&self, panels: Range<usize>) -> Ahead {
+        let start = |panel: usize| {
+            self.panels
+                .get(panel)
+                .map_or(self.weights.len(), |p| p.start)
+        };
+        let (first, end) = (start(panels.start), start(panels.end));
+        Ahead {
+            start: self.weights.start().wrapping_add(first).cast_const(),
+            bytes: end - first,
+        }
+    }
 }
 
 /// Packs `kernel` for a value of layout `input`, over which it runs `pixels` pixels at a time, into

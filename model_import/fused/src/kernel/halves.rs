@@ -121,4 +121,9 @@ impl<A: Arithmetic<Operand: Widen>> Arithmetic for HalfWeights<A> {
     fn read_soon(at: *const u8) {
         A::read_soon(at);
     }
+
+    #[inline(always)]
+    fn read_later(at: *const u8) {
+        A::read_later(at);
+    }
 }

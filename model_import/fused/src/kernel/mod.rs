@@ -62,6 +62,10 @@ pub(crate) struct Tile {
     pub(crate) residual_scale: f32,
     pub(crate) rule: Rule,
     pub(crate) requantize: Requantize,
+    /// What is read next, to be fetched meanwhile: a hint at this address, then at ones so much further on,
+    /// one a group of the reduction.
+    pub(crate) ahead: *const u8,
+    pub(crate) ahead_step: usize,
 }
 
 /// How a sum becomes a byte in whole numbers alone, for kernels from bytes to bytes.
@@ -204,6 +208,9 @@ pub(crate) trait Arithmetic {
     fn write_soon(at: *const u8);
     /// A hint that the line at `at` is read soon. Any address will do.
     fn read_soon(at: *const u8);
+    /// A hint that the line at `at` is read after a while: it comes no nearer than the second-level cache.
+    /// Any address will do.
+    fn read_later(at: *const u8);
 }
 
 /// Repeats a block for each index below a constant, at most 2 or 7. The compiler keeps sums in
@@ -323,7 +330,7 @@ unsafe fn reduce<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const 
         });
         let mut sums = [[first; PIXELS]; STRIPS];
         let step = tile.input_step;
-        let mut weights = tile.weights;
+        let (mut weights, mut ahead) = (tile.weights, tile.ahead);
         for segment in 0..tile.segments {
             let offset = *tile.offsets.add(segment);
             let mut input = tile.input.map(|start| start.wrapping_add(offset));
@@ -341,6 +348,8 @@ unsafe fn reduce<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const 
                 }) });
                 weights = weights.wrapping_add(VECTORS * A::LANES * A::WEIGHT);
                 input = input.map(|input| input.wrapping_add(4));
+                A::read_later(ahead);
+                ahead = ahead.wrapping_add(tile.ahead_step);
             }
         }
         sums

@@ -6,11 +6,16 @@
 //! steps in bytes.
 //! Must not know: plans, layers, threads.
 
+use std::any::TypeId;
+
 use crate::element::{Element, Quantum, Rule, exp, map};
 use crate::layout::CHANNELS;
 
 /// Numbers of a chunk of channels.
 pub(super) type Chunk = [f32; CHANNELS];
+
+/// Channels of which the largest are found together, where they are only copied.
+const WIDE: usize = 64;
 
 /// A value of one image: its first pixel inside the border.
 #[derive(Clone, Copy)]
@@ -157,17 +162,47 @@ impl PoolRow {
     /// The input's covered rows can be read, the output row can be written by this thread alone.
     #[inline(always)]
     pub(crate) unsafe fn max<I: Element, O: Element>(&self) {
-        let quantum = self.input.quantum;
         let larger = |most: I, found: I| {
             if found.is_above(most) { found } else { most }
         };
-        // SAFETY: the caller's promise.
-        unsafe {
-            self.fold::<I, I, O>(
-                |first| first,
-                larger,
-                |most, _| map(most, |element| element.decode(&quantum)),
-            );
+        let (from, to) = (self.input.quantum, self.output.quantum);
+        let is_copied = TypeId::of::<I>() == TypeId::of::<O>() && from == to;
+        let wide = if is_copied {
+            self.input.depth.min(self.output.depth) / WIDE * WIDE
+        } else {
+            0
+        };
+        for channel in (0..wide).step_by(WIDE) {
+            // SAFETY: the caller's promise; both pixels have these channels, of the same type.
+            unsafe {
+                let at = channel * size_of::<I>();
+                self.fold::<I, I, WIDE>(
+                    |pixel| pixel.wrapping_add(at).cast::<[I; WIDE]>().read_unaligned(),
+                    |most| most,
+                    larger,
+                    |most, _, pixel| {
+                        pixel
+                            .wrapping_add(at)
+                            .cast::<[I; WIDE]>()
+                            .write_unaligned(most)
+                    },
+                );
+            }
+        }
+        for channel in (wide..self.output.depth).step_by(CHANNELS) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                self.fold::<I, I, CHANNELS>(
+                    |pixel| read::<I>(pixel, channel, &self.input),
+                    |first| first,
+                    larger,
+                    |most, _, pixel| {
+                        let numbers = map(most, |element| element.decode(&from));
+                        let at = pixel.wrapping_add(channel * size_of::<O>());
+                        write::<O>(numbers, at, CHANNELS, &to);
+                    },
+                );
+            }
         }
     }
 
@@ -178,23 +213,37 @@ impl PoolRow {
     #[inline(always)]
     pub(crate) unsafe fn average<I: Element, O: Element>(&self) {
         let Quantum { scale, zero, .. } = self.input.quantum;
-        // The sums of the stored numbers: whole ones are exact.
-        let mean = |sums: Chunk, pixels: usize| {
-            let divisor = self.divisor.unwrap_or(pixels) as f32;
-            map(sums, |sum| (sum - zero * pixels as f32) * scale / divisor)
-        };
-        // SAFETY: the caller's promise.
-        unsafe { self.fold::<I, f32, O>(I::number, |sum, found| sum + found.number(), mean) };
+        for channel in (0..self.output.depth).step_by(CHANNELS) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                self.fold::<I, f32, CHANNELS>(
+                    |pixel| read::<I>(pixel, channel, &self.input),
+                    // The sums of the stored numbers: whole ones are exact.
+                    I::number,
+                    |sum, found| sum + found.number(),
+                    |sums, pixels, pixel| {
+                        let divisor = self.divisor.unwrap_or(pixels) as f32;
+                        let means = map(sums, |sum| (sum - zero * pixels as f32) * scale / divisor);
+                        let at = pixel.wrapping_add(channel * size_of::<O>());
+                        write::<O>(means, at, CHANNELS, &self.output.quantum);
+                    },
+                );
+            }
+        }
     }
 
+    /// Joins some channels of each window's pixels, which `read` finds by their place, and hands over
+    /// what came out, the window's pixels and the place of the output's pixel.
+    ///
     /// # Safety
-    /// As [`PoolRow::max`].
+    /// As [`PoolRow::max`]; `read` and `put` touch nothing but these pixels.
     #[inline(always)]
-    unsafe fn fold<I: Element, S: Copy, O: Element>(
+    unsafe fn fold<I: Element, S: Copy, const COUNT: usize>(
         &self,
+        read: impl Fn(*const u8) -> [I; COUNT],
         first: impl Fn(I) -> S,
         join: impl Fn(S, I) -> S,
-        last: impl Fn([S; CHANNELS], usize) -> Chunk,
+        put: impl Fn([S; COUNT], usize, *mut u8),
     ) {
         let (top, bottom) = self.rows;
         for x in 0..self.width {
@@ -202,30 +251,25 @@ impl PoolRow {
             let right = self
                 .input_width
                 .min(x * self.stride + self.kernel - self.before);
-            for channel in (0..self.output.depth).step_by(CHANNELS) {
-                // SAFETY: the pixel is inside the image, in a covered row.
-                let read = |y: usize, x: usize| unsafe {
-                    let offset = y * self.input.row + x * self.input.pixel;
-                    let pixel = self.input.start.wrapping_add(offset);
-                    read::<I>(pixel, channel, &self.input)
-                };
-                let mut numbers = map(read(top, left), &first);
-                for y in top..bottom {
-                    for x in left + usize::from(y == top)..right {
-                        let found = read(y, x);
-                        for lane in 0..CHANNELS {
-                            numbers[lane] = join(numbers[lane], found[lane]);
-                        }
+            let read = |y: usize, x: usize| {
+                let offset = y * self.input.row + x * self.input.pixel;
+                read(self.input.start.wrapping_add(offset))
+            };
+            let mut numbers = read(top, left).map(&first);
+            for y in top..bottom {
+                for x in left + usize::from(y == top)..right {
+                    let found = read(y, x);
+                    for lane in 0..COUNT {
+                        numbers[lane] = join(numbers[lane], found[lane]);
                     }
                 }
-                let numbers = last(numbers, (bottom - top) * (right - left));
-                // SAFETY: the caller's promise.
-                unsafe {
-                    let at = x * self.output.pixel + channel * size_of::<O>();
-                    let start = self.output.start.add(at);
-                    write::<O>(numbers, start, CHANNELS, &self.output.quantum);
-                }
             }
+            let pixels = (bottom - top) * (right - left);
+            put(
+                numbers,
+                pixels,
+                self.output.start.wrapping_add(x * self.output.pixel),
+            );
         }
     }
 }

@@ -86,6 +86,9 @@ impl Arithmetic for F32Arithmetic {
 
     #[inline(always)]
     fn read_soon(_: *const u8) {}
+
+    #[inline(always)]
+    fn read_later(_: *const u8) {}
 }
 
 kernels!(F32: f32 => f32, F32Arithmetic, []

@@ -141,6 +141,11 @@ macro_rules! as_floats {
         fn read_soon(at: *const u8) {
             <$floats>::read_soon(at);
         }
+
+        #[inline(always)]
+        fn read_later(at: *const u8) {
+            <$floats>::read_later(at);
+        }
     };
 }
 pub(super) use as_floats;

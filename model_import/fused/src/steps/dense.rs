@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::{Images, Parts, Step, Value};
+use crate::ahead::{Ahead, Soon};
 use crate::blocking::Blocking;
 use crate::convolution::{Layouts, Tile, Tiling, Walk};
 use crate::element::Format;
@@ -161,15 +162,26 @@ impl Step for Dense {
         Some(&mut self.numbers.panels)
     }
 
-    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
+    fn reads(&self, images: usize, chunk: usize) -> Ahead {
+        let (_, panels) = self.blockings[images - 1].chunk(chunk);
+        self.numbers.panels.of(panels)
+    }
+
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8, soon: &Soon) {
         let (list, _) = self.tiling.tiles(images.count);
-        let (tiles, panels) = self.blockings[images.count - 1].chunk(chunk);
+        let blocking = &self.blockings[images.count - 1];
+        let (tiles, panels) = blocking.chunk(chunk);
         let panels = &self.numbers.panels.panels[panels];
-        for index in tiles {
+        let (following, part) = blocking.following(chunk, &soon.share);
+        let ahead = following.map_or(soon.next, |chunk| self.reads(images.count, chunk));
+        let ahead = ahead.part(part);
+        let count = tiles.len();
+        for (done, index) in tiles.enumerate() {
             let tile = &list[index % list.len()];
+            let ahead = ahead.part([done, count]);
             // SAFETY: the tile is one of the list, for image 0 or, where the list is by image, for
             // each image in turn. No two chunks share both tile and panel.
-            unsafe { self.tile(tile, panels, (images, index / list.len()), memory) };
+            unsafe { self.tile(tile, panels, (images, index / list.len()), memory, ahead) };
         }
     }
 }
@@ -185,13 +197,17 @@ impl Dense {
         panels: &[Panel],
         (images, image): (Images, usize),
         memory: *mut u8,
+        ahead: Ahead,
     ) {
         let start = |value: &Value| memory.wrapping_add(value.offset(images, image));
         let (input, output) = (start(&self.input), start(&self.output));
         let residual = self.residual.as_ref().map(start);
         let numbers = &self.numbers;
         let weights = numbers.panels.weights.start();
-        for panel in panels {
+        for (index, panel) in panels.iter().enumerate() {
+            let start = weights.wrapping_add(panel.start).cast_const();
+            let ahead = ahead.part([index, panels.len()]);
+            let (ahead, ahead_step) = ahead.walk(self.offsets.len() * self.run, start);
             let channel = panel.channel * self.output.layout.size;
             let of_residual = panel.channel * self.input.layout.size;
             let call = kernel::Tile {
@@ -212,12 +228,14 @@ impl Dense {
                 offsets: self.offsets.as_ptr(),
                 segments: self.offsets.len(),
                 run: self.run,
-                weights: weights.wrapping_add(panel.start),
+                weights: start,
                 bias: numbers.bias[panel.channel..].as_ptr(),
                 scale: numbers.scale[panel.channel..].as_ptr(),
                 residual_scale: numbers.residual_scale,
                 rule: numbers.rule,
                 requantize: numbers.requantize(panel),
+                ahead,
+                ahead_step,
             };
             let kernel = (self.kernels.tile)(tile.strips, tile.pixels, panel.channels);
             // SAFETY: `check` has shown that the tile stays in its values, which `memory` reaches

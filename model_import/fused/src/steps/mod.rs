@@ -9,6 +9,7 @@ mod winograd;
 
 use std::sync::Arc;
 
+use crate::ahead::{Ahead, Soon};
 use crate::element::{Format, Quantum, Rule};
 use crate::kernel::{Image, Kernels, Transforms};
 use crate::layout::{CHANNELS, Layout};
@@ -65,14 +66,26 @@ pub(crate) trait Step: Send + Sync {
         None
     }
 
-    /// Runs one chunk.
+    /// The packed weights that a chunk of the work for so many images reads.
+    fn reads(&self, _images: usize, _chunk: usize) -> Ahead {
+        Ahead::NONE
+    }
+
+    /// Runs one chunk; `soon` is what the thread does after it.
     ///
     /// # Safety
     /// `chunk` is less than `chunks(images.count)`; `memory` reaches over the values of its images;
     /// `scratch` over `scratch()` bytes, aligned to a line, that no other thread uses; the values
     /// that the step reads are written; no other thread runs this chunk or touches what the chunk
     /// writes: chunks of one step write different bytes.
-    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, scratch: *mut u8);
+    unsafe fn run(
+        &self,
+        chunk: usize,
+        images: Images,
+        memory: *mut u8,
+        scratch: *mut u8,
+        soon: &Soon,
+    );
 }
 
 /// Where a value starts in memory, in bytes.

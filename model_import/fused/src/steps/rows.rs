@@ -4,6 +4,7 @@
 //! Must not know: other layers, threads.
 
 use super::{Images, Parts, Step, Value};
+use crate::ahead::Soon;
 use crate::convolution::Walk;
 use crate::element::{Format, Rule};
 use crate::kernel::{self, Channels, Elementwise, Image, Kernels, PoolRow};
@@ -29,7 +30,7 @@ impl Step for Pooling {
         images * self.output.layout.shape.height
     }
 
-    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8, _: &Soon) {
         let (image, y) = row(&self.output, chunk);
         let Pool {
             kernel,
@@ -75,7 +76,7 @@ impl Step for Elements {
         images * self.output.layout.shape.height
     }
 
-    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8, _: &Soon) {
         let (image, y) = row(&self.output, chunk);
         // SAFETY: the caller's promise; the row is one of each value's.
         unsafe {
@@ -103,7 +104,7 @@ impl Step for Softmax {
         images
     }
 
-    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8, _: &Soon) {
         // SAFETY: the caller's promise; both values have these channels.
         unsafe {
             (self.kernels.softmax)(&Channels {
@@ -207,7 +208,7 @@ impl Step for Grouped {
         images * self.output.layout.shape.height
     }
 
-    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8) {
+    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, _: *mut u8, _: &Soon) {
         let (image, y) = row(&self.output, chunk);
         let layout = self.input.layout;
         let first = layout.at(y * self.walk.stride[0], 0, self.walk.before);

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::{Images, Parts, Step, Value};
+use crate::ahead::{Ahead, Soon};
 use crate::blocking::Blocking;
 use crate::element::Rule;
 use crate::kernel::{self, Gather, Image, Kernels, Requantize, Scatter, Transforms, WIDEST};
@@ -39,6 +40,9 @@ pub(crate) struct Transformed {
     kernels: &'static Kernels,
     transforms: Transforms,
 }
+
+/// So many bytes of weights are worth having before a chunk begins.
+const FIRST: usize = 384 << 10;
 
 /// A block's numbers in the scratch memory: `[points][squares][channels]`.
 #[derive(Clone, Copy)]
@@ -179,7 +183,19 @@ impl Step for Transformed {
         Some(&mut self.points.panels)
     }
 
-    unsafe fn run(&self, chunk: usize, images: Images, memory: *mut u8, scratch: *mut u8) {
+    fn reads(&self, images: usize, chunk: usize) -> Ahead {
+        let (_, panels) = self.blockings[images - 1].chunk(chunk);
+        self.points.panels.of(panels).within(FIRST)
+    }
+
+    unsafe fn run(
+        &self,
+        chunk: usize,
+        images: Images,
+        memory: *mut u8,
+        scratch: *mut u8,
+        soon: &Soon,
+    ) {
         let blocking = &self.blockings[images.count - 1];
         let (squares, panels) = blocking.chunk(chunk);
         let panels = &self.points.panels.panels[panels];
@@ -190,8 +206,10 @@ impl Step for Transformed {
             for (index, square) in squares.clone().enumerate() {
                 self.gather(square, (images, memory), &inputs, index);
             }
-            for panel in panels {
-                self.multiply(squares.len(), panel, [&inputs, &products]);
+            let ahead = self.ahead(chunk, soon);
+            for (index, panel) in panels.iter().enumerate() {
+                let ahead = ahead.map(|ahead| ahead.part([index, panels.len()]));
+                self.multiply(squares.len(), panel, [&inputs, &products], ahead);
                 for (index, square) in squares.clone().enumerate() {
                     self.scatter(square, panel, (images, memory), &products, index);
                 }
@@ -201,6 +219,14 @@ impl Step for Transformed {
 }
 
 impl Transformed {
+    /// What to fetch meanwhile: nothing but each point's own weights in the first of a thread's chunks, which
+    /// all read the same.
+    fn ahead(&self, chunk: usize, soon: &Soon) -> Option<Ahead> {
+        let done = chunk.checked_sub(soon.share.start + 1)?;
+        let left = soon.share.len() - 1;
+        (done < left).then(|| soon.next.part([done, left]))
+    }
+
     /// Evaluates the inputs of a square, which become number `index` of `planes`.
     ///
     /// # Safety
@@ -240,13 +266,30 @@ impl Transformed {
     ///
     /// # Safety
     /// The planes are this thread's own and hold so many squares; the inputs are evaluated.
-    unsafe fn multiply(&self, squares: usize, panel: &Panel, [inputs, products]: [&Planes; 2]) {
+    unsafe fn multiply(
+        &self,
+        squares: usize,
+        panel: &Panel,
+        [inputs, products]: [&Planes; 2],
+        ahead: Option<Ahead>,
+    ) {
         let depth = self.input.layout.depth;
         let bytes = depth * panel.channels * self.points.weight;
-        for point in 0..self.square.points() {
-            let start = panel.start + point * bytes;
+        let points = self.square.points();
+        let calls = &self.calls[squares];
+        let run = depth * self.points.weight / 4;
+        for point in 0..points {
+            let start = self.points.panels.weights.start();
+            let start = start.wrapping_add(panel.start + point * bytes).cast_const();
             let [scale, bias] = self.points.of(point, panel);
-            for call in &self.calls[squares] {
+            let own = Ahead {
+                start: start.wrapping_add(bytes),
+                bytes,
+            };
+            let ahead = ahead.map_or(own, |ahead| ahead.part([point, points]));
+            for (index, call) in calls.iter().enumerate() {
+                let ahead = ahead.part([index, calls.len()]);
+                let (ahead, ahead_step) = ahead.walk(run, start);
                 let tile = kernel::Tile {
                     input: call
                         .first
@@ -258,13 +301,15 @@ impl Transformed {
                     residual_step: 0,
                     offsets: START.as_ptr(),
                     segments: START.len(),
-                    run: depth * self.points.weight / 4,
-                    weights: self.points.panels.weights.start().wrapping_add(start),
+                    run,
+                    weights: start,
                     bias,
                     scale,
                     residual_scale: 1.0,
                     rule: Rule::new(Activation::None),
                     requantize: Requantize::NONE,
+                    ahead,
+                    ahead_step,
                 };
                 let kernel = (self.kernels.tile)(call.strips, call.pixels, panel.channels);
                 // SAFETY: a call's squares are among the first `squares`, which the caller promises

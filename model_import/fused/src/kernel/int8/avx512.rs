@@ -195,13 +195,13 @@ kernels!(QUADS: u8 => u8, Bytes<true, false>,
     strips [1 2], pixels [1 2 3 4 5 6 7], vectors [1 2]);
 kernels!(QUADS_REAL: u8 => f32, Bytes<true, true>,
     [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-    panel 32, most (1, 7),
-    strips [1], pixels [1 2 3 4 5 6 7], vectors [1 2]);
+    panel 32, most (2, 7),
+    strips [1 2], pixels [1 2 3 4 5 6 7], vectors [1 2]);
 kernels!(WIDENED: u8 => u8, Bytes<false, false>,
     [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
     panel 32, most (2, 6),
     strips [1 2], pixels [1 2 3 4 5 6], vectors [1 2]);
 kernels!(WIDENED_REAL: u8 => f32, Bytes<false, true>,
     [target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-    panel 32, most (1, 6),
-    strips [1], pixels [1 2 3 4 5 6], vectors [1 2]);
+    panel 32, most (2, 6),
+    strips [1 2], pixels [1 2 3 4 5 6], vectors [1 2]);
