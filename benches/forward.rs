@@ -55,7 +55,7 @@ fn classifier() -> Classifier {
         .expect("the weights fit")
 }
 
-#[divan::bench(args = [1, 8, 32], sample_count = 10, sample_size = 1)]
+#[divan::bench(args = [1, 8, 32], sample_count = 10, sample_size = 1, min_time = 1)]
 fn batch(bencher: Bencher, images: usize) {
     // One classifier a thread that benches, and there is one.
     thread_local!(static CLASSIFIER: OnceLock<Classifier> = const { OnceLock::new() });

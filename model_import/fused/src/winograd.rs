@@ -137,7 +137,7 @@ pub(crate) fn pack(square: Square, kernel: &Kernel<'_>, input: &Layout, widest: 
 }
 
 /// With fewer squares than this the weights take longer to arrive than to multiply by.
-const FEWEST: usize = 8;
+const FEWEST: usize = 16;
 /// The same where the other way is to multiply pairs of bf16: twice as fast, by weights of half the
 /// bytes.
 const FEWEST_OF_PAIRS: usize = 64;
@@ -147,7 +147,8 @@ const FEWEST_OF_PAIRS: usize = 64;
 /// whether the definition would multiply pairs of bf16 in one instruction.
 ///
 /// Measured at 16 to 512 channels of 2x2 to 112x112 pixels: 4x4 takes 0.35 to 0.7 of the time of the
-/// definition from 8 squares on. Its weights are four times as many, those of 2x2 not twice. Beside
+/// definition from 8 squares on where caches are fast (Zen 4). Its weights are four times as many, those of
+/// 2x2 not twice; where they come slowly (Emerald Rapids) 4x4 takes 1.2 of it at 8 squares and 0.9 at 16. Beside
 /// pairs of bf16, for one image: 0.7 at 56x56 and 28x28 pixels, 1.0 to 1.3 at 14x14, 2.3 at 7x7.
 pub(crate) fn choose(
     wanted: Winograd,
@@ -186,6 +187,11 @@ pub(crate) fn blocking(squares: usize, panels: usize, most: usize, threads: usiz
     // Two calls read a panel's weights while they are near. More squares would not stay there
     // themselves.
     let widest = SQUARES.next_multiple_of(most);
+    if threads > 1 && squares <= widest {
+        // Each thread reads its share of the weights, which are more than the squares, and evaluates all inputs.
+        let shares = (2 * threads).min(panels);
+        return Blocking::even([squares, panels], [1, shares], true);
+    }
     let blocks = squares.div_ceil(if threads > 1 { widest / 2 } else { widest });
     // As many for each thread, unless they become slivers.
     let even = blocks.next_multiple_of(threads);
@@ -254,14 +260,14 @@ mod tests {
     #[test]
     fn large_outputs_take_large_squares_and_small_ones_none() {
         let auto = |size, images| choose(Winograd::Auto, &convolution(), size, images, false);
-        for size in [[112, 112], [56, 56], [28, 28], [14, 14], [9, 9]] {
+        for size in [[112, 112], [56, 56], [28, 28], [14, 14], [13, 14]] {
             assert_eq!(auto(size, 1), Some(Square::Four), "{size:?}");
         }
-        assert_eq!(auto([7, 7], 2), Some(Square::Four));
+        assert_eq!(auto([7, 7], 4), Some(Square::Four));
+        assert_eq!(auto([7, 7], 2), Some(Square::Two));
         assert_eq!(auto([7, 7], 1), Some(Square::Two));
-        assert_eq!(auto([4, 4], 2), Some(Square::Two));
-        assert_eq!(auto([4, 4], 1), None);
-        assert_eq!(auto([2, 2], 2), None);
+        assert_eq!(auto([6, 7], 1), None);
+        assert_eq!(auto([4, 4], 2), None);
         let of_pairs = |size| choose(Winograd::Auto, &convolution(), size, 2, true);
         assert_eq!(of_pairs([28, 28]), Some(Square::Four));
         assert_eq!(of_pairs([14, 14]), None);
@@ -311,7 +317,8 @@ mod tests {
         assert_eq!(sizes(49, 4, 1), [(24, 4), (25, 4)]);
         assert_eq!(sizes(49, 4, 2), [(12, 4), (12, 4), (12, 4), (13, 4)]);
         assert_eq!(sizes(4, 16, 2), [(4, 4); 4]);
-        assert_eq!(sizes(16, 8, 2), [(8, 4); 4]);
+        // Few squares are not divided, the more weights are.
+        assert_eq!(sizes(16, 8, 2), [(16, 2); 4]);
     }
 
     #[test]
