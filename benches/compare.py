@@ -110,14 +110,17 @@ def streams(model, precision, threads):
         rates = {}
         for batch in BATCHES:
             queue, given, turns = openvino.AsyncInferQueue(compiled, count), pixels(batch), max(2, 48 // batch // count)
-            taken, warm = 0.0, False
-            while not warm or taken < SECONDS:
-                turns, warm = turns * 2 if warm else turns, taken > 0.0
+
+            def take():
                 start = time.perf_counter()
                 for _ in range(turns * count):
                     queue.start_async([given])
                 queue.wait_all()
-                taken = time.perf_counter() - start
+                return time.perf_counter() - start
+
+            take()
+            while (taken := take()) < SECONDS:
+                turns *= 2
             rates[batch] = turns * count * batch / taken
         return rates
 
@@ -258,4 +261,5 @@ def main():
     print(json.dumps(result) if options.json else f"{said}\n\n{table(rows)}")
 
 
-main()
+if __name__ == "__main__":
+    main()

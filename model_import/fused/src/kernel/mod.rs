@@ -62,8 +62,7 @@ pub(crate) struct Tile {
     pub(crate) residual_scale: f32,
     pub(crate) rule: Rule,
     pub(crate) requantize: Requantize,
-    /// What is read next, to be fetched meanwhile: a hint at this address, then at ones so much further on,
-    /// one a group of the reduction.
+    /// What is read next: a hint at this address, then at ones so much further on, one a group.
     pub(crate) ahead: *const u8,
     pub(crate) ahead_step: usize,
 }
@@ -208,8 +207,7 @@ pub(crate) trait Arithmetic {
     fn write_soon(at: *const u8);
     /// A hint that the line at `at` is read soon. Any address will do.
     fn read_soon(at: *const u8);
-    /// A hint that the line at `at` is read after a while: it comes no nearer than the second-level cache.
-    /// Any address will do.
+    /// The same for later: the line comes no nearer than the second-level cache.
     fn read_later(at: *const u8);
 }
 

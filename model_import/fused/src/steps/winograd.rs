@@ -206,7 +206,7 @@ impl Step for Transformed {
             for (index, square) in squares.clone().enumerate() {
                 self.gather(square, (images, memory), &inputs, index);
             }
-            let ahead = self.ahead(chunk, soon);
+            let ahead = self.ahead(chunk, soon, panels.len());
             for (index, panel) in panels.iter().enumerate() {
                 let ahead = ahead.map(|ahead| ahead.part([index, panels.len()]));
                 self.multiply(squares.len(), panel, [&inputs, &products], ahead);
@@ -219,12 +219,13 @@ impl Step for Transformed {
 }
 
 impl Transformed {
-    /// What to fetch meanwhile: nothing but each point's own weights in the first of a thread's chunks, which
-    /// all read the same.
-    fn ahead(&self, chunk: usize, soon: &Soon) -> Option<Ahead> {
+    /// What to fetch meanwhile: what comes next, unless this chunk's own weights are not near yet, as none
+    /// of the thread's chunks before has read them.
+    fn ahead(&self, chunk: usize, soon: &Soon, panels: usize) -> Option<Ahead> {
         let done = chunk.checked_sub(soon.share.start + 1)?;
         let left = soon.share.len() - 1;
-        (done < left).then(|| soon.next.part([done, left]))
+        let is_near = done < left && panels == self.points.panels.panels.len();
+        is_near.then(|| soon.next.part([done, left]))
     }
 
     /// Evaluates the inputs of a square, which become number `index` of `planes`.
