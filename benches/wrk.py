@@ -38,34 +38,41 @@ def built():
     return paths["beagle"], paths["noop_server"]
 
 
-def form():
-    """What `beagle bench` sends."""
+def script(folder, photo):
+    """A script for wrk in the folder, which sends the form that `beagle bench` sends."""
     head = (
         "--beagle-bench-0\r\n"
         'Content-Disposition: form-data; name="image"; filename="cat.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
     )
-    return head.encode() + PHOTO.read_bytes() + b"\r\n--beagle-bench-0--\r\n"
+    (folder / "body").write_bytes(head.encode() + photo + b"\r\n--beagle-bench-0--\r\n")
+    (folder / "form.lua").write_text(SCRIPT.format(body=folder / "body"))
+    return folder / "form.lua"
 
 
 @contextlib.contextmanager
 def running(port, *command):
-    """A server that listens."""
+    """A server that listens: its process."""
     child = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         while socket.socket().connect_ex(("127.0.0.1", port)):
             assert child.poll() is None, f"{command} ended"
             time.sleep(0.1)
-        yield
+        yield child
     finally:
         child.send_signal(signal.SIGINT)
         child.wait()
 
 
-def wrk(url, script, options):
-    command = ["wrk", "-t1", f"-c{options.connections}", f"-d{options.seconds}s", "--timeout", "30s", "-s", script, url]
+def wrk(url, script, connections, seconds):
+    """What wrk tells of so many connections."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "--latency", "-s", script, url]
     told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "Non-2xx" not in told and "Socket errors" not in told, told
+    return told
+
+
+def rate(told):
     return float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1])
 
 
@@ -78,7 +85,7 @@ def bench(beagle, url, options):
 
 def compare(name, beagle, port, script, options):
     url = f"http://127.0.0.1:{port}/predict"
-    programs = [lambda: bench(beagle, url, options), lambda: wrk(url, script, options)]
+    programs = [lambda: bench(beagle, url, options), lambda: rate(wrk(url, script, options.connections, options.seconds))]
     bench(beagle, url, options)  # a first one that does not count
     pairs = []
     for number in range(options.rounds):
@@ -99,15 +106,14 @@ def main():
     beagle, noop = built()
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        (folder / "body").write_bytes(form())
-        script = folder / "form.lua"
-        script.write_text(SCRIPT.format(body=folder / "body"))
+        form = script(folder, PHOTO.read_bytes())
         print("| answers/s | beagle bench | wrk | of medians | median of pairs |\n|---|---|---|---|---|")
         with running(5050, noop, "memory:"):
-            compare("no model", beagle, 5050, script, options)
+            compare("no model", beagle, 5050, form, options)
         command = [beagle, "serve", "--bind", "127.0.0.1:5051", "--store", f"sqlite:{folder}/q.db"]
         with running(5051, *command, "--profile", "imagenet", "--precision", "int8"):
-            compare("int8", beagle, 5051, script, options)
+            compare("int8", beagle, 5051, form, options)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -122,8 +122,9 @@ impl Batcher {
         if let Some(done) = self.drained.take_if(|_| self.held.is_empty()) {
             let _ = done.send(());
         }
-        self.claim(ctx);
+        // What can start is not behind a claim at the store; and what has started makes room.
         self.dispatch(ctx);
+        self.claim(ctx);
     }
 
     pub(super) fn dispatch(&mut self, ctx: &mut Context<Self>) {

@@ -44,14 +44,21 @@ pub(super) async fn record(
     } = outcomes;
     let began = Instant::now();
     let (completions, records): (Vec<Completion>, Vec<Record>) = done.into_iter().unzip();
-    let completed = persist(&health, async || store.complete(&completions).await).await;
+    let completed = match completions.as_slice() {
+        [] => Vec::new(),
+        some => persist(&health, async || store.complete(some).await).await,
+    };
     let recorded = began.elapsed();
     for (completed, record) in completed.iter().zip(&records) {
         if *completed == Completed::First {
             observer.saw(Fact::Completed(record.took() + recorded));
         }
     }
-    let failed = persist(&health, async || store.fail(&failures).await).await;
+    // Asked about nothing, the store would still be asked, before anybody is answered.
+    let failed = match failures.as_slice() {
+        [] => Vec::new(),
+        some => persist(&health, async || store.fail(some).await).await,
+    };
     for (job, trace) in traced {
         observer.spent(&Span::ending(Stage::Record, trace, job, began.elapsed()));
     }

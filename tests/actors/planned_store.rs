@@ -111,6 +111,11 @@ impl PlannedStore {
         of(&self.calls.borrow(), method)
     }
 
+    /// What the store was asked for, in order.
+    pub(crate) fn methods(&self) -> Vec<Method> {
+        self.calls.borrow().iter().map(|call| call.method).collect()
+    }
+
     /// How often the store was asked anything.
     pub(crate) fn count(&self) -> usize {
         self.calls.borrow().len()

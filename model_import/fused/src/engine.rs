@@ -15,6 +15,7 @@ use crate::build;
 use crate::clock::Clock;
 use crate::crew::{Crew, Hands};
 use crate::error::{EngineError, InputError};
+use crate::help::Help;
 use crate::network::{Network, Source};
 use crate::options::Options;
 use crate::plan::{Plan, Shape};
@@ -23,12 +24,16 @@ use crate::steps::{Images, Value};
 use crate::turns::Turns;
 use crate::weights::{Normalise, Weights};
 
+mod alone;
+
 /// A network ready to run.
 pub struct Engine {
     network: Network,
     crew: Crew,
     /// For the stages of each pass.
     turns: Turns,
+    /// For images that threads have each for themselves.
+    help: Help,
     clock: Clock,
     images: usize,
 }
@@ -71,6 +76,7 @@ impl Engine {
         let network = build::network(plan, weights, normalise, ranges, &options, images, shelf)?;
         Ok(Self {
             turns: Turns::new(crew.threads(), passes(&network, images)),
+            help: Help::new(crew.threads()),
             clock: Clock::new(network.stages.len()),
             network,
             crew: crew.clone(),
@@ -289,85 +295,11 @@ impl Engine {
             }
         });
     }
-
-    /// Runs as many images as `scores` has room for, each thread `count` at a time.
-    fn run_alone(
-        &self,
-        hands: &mut Hands,
-        source: Source<'_>,
-        (first, count): (usize, usize),
-        scores: &mut [f32],
-    ) {
-        hands.reserve(self.crew.threads(), self.network.memory(count));
-        let (network, memory, scratch) = (&self.network, &hands.memory, &hands.scratch);
-        let output = network.output();
-        let outputs = output.layout.shape.elements();
-        let turns = scores.len() / (outputs * count);
-        let scores = Scores(scores.as_mut_ptr());
-        let (taken, clock) = (AtomicUsize::new(0), &self.clock);
-        let rows = || 0..network.input.layout.shape.height;
-        hands.pool.run(&|thread| {
-            let (memory, scratch) = (&memory[thread], &scratch[thread]);
-            while let Some(turn) = next(&taken, turns) {
-                for pass in network.passes(count) {
-                    for image in pass.feed {
-                        let index = first + turn * count + image;
-                        // SAFETY: the memory is this thread's own and holds `count` images.
-                        unsafe { network.feed(source, index, (count, image), rows(), memory) };
-                    }
-                    let mut start = clock.start();
-                    for index in pass.stages {
-                        let stage = &network.stages[index];
-                        let soon = network.soon(index, pass.images.count, [0, 1]);
-                        for chunk in 0..stage.chunks(pass.images.count) {
-                            let (memory, scratch) = (memory.start(), scratch.start());
-                            // SAFETY: as above, and stages and chunks run one by one.
-                            unsafe { stage.run(chunk, pass.images, memory, scratch, &soon) };
-                        }
-                        clock.lap(index, &mut start, 1);
-                    }
-                }
-                for image in 0..count {
-                    // SAFETY: each turn is taken once, and its scores are written by it alone.
-                    unsafe {
-                        let scores = scores.slice((turn * count + image) * outputs, outputs);
-                        network.read(output, (count, image), memory, scores);
-                    }
-                }
-            }
-        });
-    }
 }
 
 /// Counters for the stages of every pass over up to `images` images.
 fn passes(network: &Network, images: usize) -> usize {
     network.stages.len().max(1) * (images + 1)
-}
-
-/// Scores that threads write, each its own part.
-struct Scores(*mut f32);
-
-// SAFETY: `slice` asks for parts that do not overlap.
-unsafe impl Sync for Scores {}
-
-impl Scores {
-    /// # Safety
-    /// The part is in the slice that the pointer is from, which outlives it, and nobody else uses
-    /// the part.
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "the caller promises that parts do not overlap"
-    )]
-    unsafe fn slice(&self, start: usize, length: usize) -> &mut [f32] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(start), length) }
-    }
-}
-
-/// The next of `count` things that has not been taken.
-fn next(taken: &AtomicUsize, count: usize) -> Option<usize> {
-    let index = taken.fetch_add(1, Ordering::Relaxed);
-    (index < count).then_some(index)
 }
 
 /// How many whole images of `image` numbers there are.

@@ -36,6 +36,7 @@ mod build;
 mod storage;
 mod clock;
 mod threads;
+mod help;
 mod turns;
 mod crew;
 mod options;

@@ -185,16 +185,24 @@ impl Barrier {
             self.passed.store(passed + 1, Ordering::Release);
             return;
         }
+        self.wait_until(|| self.passed.load(Ordering::Acquire) != passed);
+    }
+
+    /// Waits for something that other threads of the pool do soon.
+    ///
+    /// # Panics
+    /// When another thread has panicked, for it may never do it.
+    pub(crate) fn wait_until(&self, mut done: impl FnMut() -> bool) {
         wait(|| {
             let panicked = self.shared.panicked.load(Ordering::Relaxed);
             assert!(!panicked, "another compute thread panicked");
-            self.passed.load(Ordering::Acquire) != passed
+            done()
         });
     }
 }
 
 /// Waits for something that another running thread does soon.
-fn wait(done: impl Fn() -> bool) {
+fn wait(mut done: impl FnMut() -> bool) {
     let mut spins = 0;
     while !done() {
         spins += 1;

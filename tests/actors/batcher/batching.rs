@@ -235,3 +235,14 @@ async fn the_store_is_tended_each_second() {
         scene.assert_came(tended.at, Duration::from_secs(second as u64));
     }
 }
+
+#[actix::test]
+async fn a_batch_does_not_wait_behind_the_next_claim() {
+    let mut scene = Scene::with(&jobs::<3>()).await;
+    scene.batches.next().await;
+    let asked = scene.store.methods();
+    let mut claims = (0..asked.len()).filter(|&at| asked[at] == Method::Claim);
+    let start = asked.iter().position(|&method| method == Method::Start);
+    assert!(claims.next() < start, "{asked:?}");
+    assert!(claims.all(|claim| Some(claim) > start), "{asked:?}");
+}

@@ -38,6 +38,8 @@ async fn a_result_is_in_the_store_before_anybody_is_answered() {
     assert_eq!(scene.settled.next().await.0, [lease]);
     assert_eq!(scene.witness.jobs_at(Point::Completed), [lease.id]);
     assert!(scene.rate.lock().unwrap().per_second(Instant::now()) > 0.0);
+    // There was no failure to tell the store of.
+    assert!(scene.store.calls(Method::Fail).is_empty());
 }
 
 #[actix::test]
@@ -158,6 +160,7 @@ async fn failures_are_kept_while_the_store_is_away() {
     scene.classified(&[(lease, Err("broken"))]).await;
     caller.refused(ErrorCode::DeadLetter).await;
     assert_eq!(scene.store.calls(Method::Fail).len(), 4);
+    assert!(scene.store.calls(Method::Complete).is_empty());
     assert_eq!(scene.settled.next().await.0, [lease]);
 }
 
