@@ -6,14 +6,16 @@ Every round measures, on this machine and one after the other:
 - the processor time of a request beside the model: what a server whose model does nothing
   (`--example noop_server`, SQLite) takes for one, with as many connections as below; and the time that
   its Decoder takes for the photo with one connection, by its own metrics;
-- answers/s of `beagle serve` (SQLite) with 64 connections of wrk, and the median latency of one.
+- answers/s of `beagle serve` (SQLite) with as many connections of wrk, and the median latency of one.
+  In float32 a batch of 32 takes most of a second, so wrk needs some tens of them, or what it cuts off
+  at the end counts.
 
 The bound is 1 / (time of an image in a bare batch of 32 + processor time of a request / cores): the
 rate at which nothing waits and nothing is done twice. wrk itself runs on the same cores and is not
 counted, so the bound is a little more than can be had. Prints each round and the medians.
 
     pip install numpy pillow onnxruntime
-    python benches/serving.py [--rounds 3] [--seconds 15] [--connections 64] [--precisions int8 f32]
+    python benches/serving.py [--rounds 3] [--seconds 40] [--connections 64] [--precisions int8 f32]
 """
 
 import argparse

@@ -170,17 +170,19 @@ pub(crate) fn choose(
     if (kernel, stride, dilation, groups) != ([3, 3], [1, 1], [1, 1], 1) {
         return None;
     }
-    let squares = |square: Square| images * square.across(size).iter().product::<usize>();
-    let fewest = if pairs { FEWEST_OF_PAIRS } else { FEWEST };
+    let enough = |square: Square, fewest| {
+        let squares = images * square.across(size).iter().product::<usize>();
+        Some(square).filter(|_| squares >= fewest)
+    };
     match wanted {
         Winograd::Never => None,
         Winograd::Two => Some(Square::Two),
         Winograd::Four => Some(Square::Four),
         // Two by two saves no more than pairs do.
-        Winograd::Auto if pairs => Some(Square::Four).filter(|&four| squares(four) >= fewest),
-        Winograd::Auto => [(Square::Four, fewest), (Square::Two, FEWEST_OF_TWO)]
-            .into_iter()
-            .find_map(|(square, fewest)| Some(square).filter(|&square| squares(square) >= fewest)),
+        Winograd::Auto if pairs => enough(Square::Four, FEWEST_OF_PAIRS),
+        Winograd::Auto => {
+            enough(Square::Four, FEWEST).or_else(|| enough(Square::Two, FEWEST_OF_TWO))
+        }
     }
 }
 
