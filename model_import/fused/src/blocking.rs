@@ -57,6 +57,11 @@ impl Blocking {
         self.work[0].div_ceil(self.parts[0])
     }
 
+    /// The most panels of a chunk.
+    pub(crate) const fn most_panels(&self) -> usize {
+        self.work[1].div_ceil(self.parts[1])
+    }
+
     pub(crate) const fn chunks(&self) -> usize {
         self.parts[0] * self.parts[1]
     }

@@ -24,6 +24,7 @@ mod convolution;
 mod pack;
 mod requantize;
 mod shelf;
+mod squares;
 mod ahead;
 mod blocking;
 mod points;

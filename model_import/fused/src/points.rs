@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::ahead::Ahead;
 use crate::calibrate::{SUM, zero_of};
 use crate::element::{Format, Rule, nearest};
 use crate::kernel::Byte;
@@ -29,6 +30,13 @@ pub(crate) struct Points {
     bias: Vec<f32>,
     /// Numbers from a point's scales to the next's.
     row: usize,
+    /// Channels that are read and written.
+    depth: usize,
+    outputs: usize,
+    /// Whether the weights of all panels at a point come before those at the next: the inputs there are read once
+    /// from the first-level cache, while products are as large as the inputs. Those of bytes are four times as
+    /// large, so all points of a panel come before the next panel.
+    pub(crate) by_point: bool,
     /// One number an output channel, padded: what outputs have added.
     pub(crate) output: Vec<f32>,
     pub(crate) rule: Rule,
@@ -63,9 +71,33 @@ impl Points {
             scale: vec![1.0; padded],
             bias: vec![0.0; padded],
             row: 0,
+            depth: input.layout.depth,
+            outputs: padded,
+            by_point: true,
             output: bias,
             rule,
         }
+    }
+
+    /// The weights of a panel at a point.
+    pub(crate) fn weights(&self, point: usize, panel: &Panel) -> Ahead {
+        // Bytes panel by panel, floats point by point, as they are read.
+        let channels = if self.by_point {
+            self.outputs
+        } else {
+            panel.channels
+        };
+        let start = panel.start + point * channels * self.depth * self.weight;
+        Ahead {
+            start: self.panels.weights.start().wrapping_add(start).cast_const(),
+            bytes: panel.channels * self.depth * self.weight,
+        }
+    }
+
+    /// Of how many of a chunk's panels the products are kept: all, where a point's inputs are
+    /// multiplied by all of them before the next point's are.
+    pub(crate) const fn kept(&self, panels: usize) -> usize {
+        if self.by_point { panels } else { 1 }
     }
 
     /// Scale and bias of the products of a panel at a point.
@@ -153,6 +185,9 @@ fn bytes(
         scale,
         bias: shift,
         row: padded,
+        depth,
+        outputs: padded,
+        by_point: false,
         output: output_bias.collect(),
         rule: stored_rule(rule, &output.quantum),
     }

@@ -4,9 +4,10 @@
 //! by the transformed weights, and transformed back. A square of 4x4 takes 36 multiplications a
 //! pair of channels where the plain way takes 144, one of 2x2 takes 16 for 36: A. Lavin and S. Gray,
 //! "Fast Algorithms for Convolutional Neural Networks", 2015, arXiv 1509.09308. The inputs and the
-//! kernel are polynomials, evaluated at a few points: 0, 1, -1 and infinity for 2x2, and 0, 3/4, -3/4,
-//! 3/2, -3/2 and infinity for 4x4. The usual 1 and 2 in place of 3/4 and 3/2 give twice the error and three
-//! times the largest. 6x6 would take a tenth fewer multiplications than 4x4 at 56
+//! kernel are polynomials, evaluated at a few points: 0, 3/4, -3/4, infinity, 3/2 and -3/2 for 4 outputs,
+//! all but the last for 3, the first four for 2 and three for 1, so that sides of a layer share its weights. Where
+//! there are none of more than 2 the points are 0, 1, -1 and infinity. The usual 1 and 2 in place of 3/4 and 3/2 give twice the error and
+//! three times the largest. 6x6 would take a tenth fewer multiplications than 4x4 at 56
 //! and 28 pixels, none fewer at 14 and 7. The transforms of inputs and outputs are in `kernel`.
 //! Must not know: values, threads, vectors.
 
@@ -15,15 +16,16 @@ use crate::layout::{CHANNELS, Layout};
 use crate::memory::Block;
 use crate::pack::{Kernel, Panel, Panels};
 use crate::plan::Convolution;
+use crate::squares::Squares;
 
 /// The points of 4x4. Their powers are exact.
 pub(crate) const A: f32 = 0.75;
 pub(crate) const B: f32 = 1.5;
 
-/// A square of outputs that are computed together.
+/// The largest square of outputs that are computed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Square {
-    /// 2x2 outputs of 4x4 inputs.
+    /// 2x2 outputs of 4x4 inputs. No others.
     Two,
     /// 4x4 outputs of 6x6 inputs.
     Four,
@@ -75,9 +77,9 @@ impl Square {
                     a / (p * p * q * q),
                     at(p) / other(p, q),
                     at(-p) / other(p, q),
+                    c,
                     at(q) / other(q, p),
                     at(-q) / other(q, p),
-                    c,
                 ]
             }
         }
@@ -97,14 +99,15 @@ impl Square {
         transformed
     }
 
-    /// Squares down and across `size` outputs; the last ones may reach out of it.
-    pub(crate) fn across(self, size: [usize; 2]) -> [usize; 2] {
-        size.map(|size| size.div_ceil(self.outputs()))
+    /// The squares of `images` images of `size` outputs. They do not depend on the other images, nor do
+    /// results.
+    pub(crate) const fn squares(self, size: [usize; 2], images: usize) -> Squares {
+        Squares::new(size, self.outputs(), images)
     }
 }
 
 /// Transforms and packs the weights for a value of layout `input` into panels of `widest` channels,
-/// the last of them maybe narrower: `[points][input channels][output channels]`.
+/// the last of them maybe narrower: `[points][panels][input channels][output channels]`.
 pub(crate) fn pack(square: Square, kernel: &Kernel<'_>, input: &Layout, widest: usize) -> Panels {
     let (points, depth) = (square.points(), input.depth);
     let outputs = kernel.outputs.next_multiple_of(CHANNELS);
@@ -113,7 +116,7 @@ pub(crate) fn pack(square: Square, kernel: &Kernel<'_>, input: &Layout, widest: 
     let mut panels = Vec::new();
     for channel in (0..outputs).step_by(widest) {
         let channels = widest.min(outputs - channel);
-        let start = channel * depth * points;
+        let start = channel * depth;
         panels.push(Panel {
             start: start * size_of::<f32>(),
             channel,
@@ -124,7 +127,8 @@ pub(crate) fn pack(square: Square, kernel: &Kernel<'_>, input: &Layout, widest: 
                 let row = |y| [0, 1, 2].map(|x| kernel.at(channel + output, i, [y, x]).into());
                 let transformed = square.transform([0, 1, 2].map(row));
                 for (point, &weight) in transformed[..points].iter().enumerate() {
-                    numbers[start + (point * depth + i) * channels + output] = weight as f32;
+                    let at = start + point * depth * outputs + i * channels + output;
+                    numbers[at] = weight as f32;
                 }
             }
         }
@@ -137,7 +141,7 @@ pub(crate) fn pack(square: Square, kernel: &Kernel<'_>, input: &Layout, widest: 
 }
 
 /// With fewer squares of 4x4 than this the weights take longer to arrive than to multiply by. With 16, four images
-/// at 7x7 pixels gain a fiftieth of the network and one image loses an eighth.
+/// at 7x7 pixels gain nothing and one image loses a tenth of the network.
 const FEWEST: usize = 32;
 /// The same of 2x2, whose weights are less than half as many.
 const FEWEST_OF_TWO: usize = 16;
@@ -151,8 +155,9 @@ const FEWEST_OF_PAIRS: usize = 64;
 ///
 /// Measured at 16 to 512 channels of 2x2 to 112x112 pixels: 4x4 takes 0.35 to 0.7 of the time of the
 /// definition from 8 squares on where caches are fast (Zen 4). Its weights are four times as many, those of
-/// 2x2 not twice; where they come slowly (Emerald Rapids) 4x4 takes 1.2 of it at 8 squares and 0.9 at 16. Beside
-/// pairs of bf16, for one image: 0.7 at 56x56 and 28x28 pixels, 1.0 to 1.3 at 14x14, 2.3 at 7x7.
+/// 2x2 not twice; where they come slowly (Emerald Rapids) 4x4 takes 1.2 of it at 8 squares
+/// and 0.9 at 16. Beside pairs of bf16, for one image: 0.7 at 56x56 and 28x28 pixels, 1.0 to 1.3 at 14x14, 2.3 at
+/// 7x7.
 pub(crate) fn choose(
     wanted: Winograd,
     convolution: &Convolution,
@@ -171,7 +176,7 @@ pub(crate) fn choose(
         return None;
     }
     let enough = |square: Square, fewest| {
-        let squares = images * square.across(size).iter().product::<usize>();
+        let squares = square.squares(size, images).count();
         Some(square).filter(|_| squares >= fewest)
     };
     match wanted {
@@ -186,12 +191,30 @@ pub(crate) fn choose(
     }
 }
 
-/// How `squares` squares and `panels` panels fall into blocks and shares for `threads` threads, where a
-/// call of the tile kernel takes up to `most` squares.
-pub(crate) fn blocking(squares: usize, panels: usize, most: usize, threads: usize) -> Blocking {
-    // Two calls read a panel's weights while they are near. More squares would not stay there
-    // themselves.
-    let widest = SQUARES.next_multiple_of(most);
+/// How many squares of a convolution of so many outputs are computed together, more or less, if their products
+/// are kept for all of these (`by_point`) or for a panel.
+///
+/// Squares that stay in the second-level cache are quickest, unless the weights, which do not, arrive anew for each
+/// block: a square costs 4 reads and writes of a number for each input, about as many outputs, and a read of as many
+/// as there are outputs, divided by the squares. At 256 outputs, 14x14 pixels, 64 squares for 28 take 0.8 of the time.
+pub(crate) fn together(outputs: usize, by_point: bool) -> usize {
+    if by_point {
+        SQUARES.max(outputs / 4)
+    } else {
+        SQUARES
+    }
+}
+
+/// How `squares` squares and `panels` panels fall into blocks of about `together` and shares for `threads`
+/// threads, where a call of the tile kernel takes up to `most` squares.
+pub(crate) fn blocking(
+    [squares, panels]: [usize; 2],
+    together: usize,
+    most: usize,
+    threads: usize,
+) -> Blocking {
+    // Two calls at least read a panel's weights while they are near.
+    let widest = together.next_multiple_of(most);
     if threads > 1 && squares <= widest {
         // Each thread reads its share of the weights, which are more than the squares, and evaluates all inputs.
         let shares = (2 * threads).min(panels);
@@ -213,7 +236,7 @@ pub(crate) fn blocking(squares: usize, panels: usize, most: usize, threads: usiz
     Blocking::even([squares, panels], [blocks, shares], true)
 }
 
-/// Squares of a block, more or less.
+/// Squares that stay in the second-level cache.
 const SQUARES: usize = 28;
 
 /// One call of the tile kernel, whose pixels are squares: a strip starts at each of `first`.
@@ -312,7 +335,7 @@ mod tests {
     #[test]
     fn blocks_are_even_and_not_too_large() {
         let sizes = |squares, panels, threads| {
-            let blocking = blocking(squares, panels, 14, threads);
+            let blocking = blocking([squares, panels], together(64, true), 14, threads);
             let chunk = |chunk| blocking.chunk(chunk);
             let of =
                 |(squares, panels): (Range<usize>, Range<usize>)| (squares.len(), panels.len());

@@ -6,7 +6,7 @@
 
 use super::lanes::Lanes;
 use super::plain::Image;
-use super::points::{four, six};
+use super::points::{fewer, four, six};
 use super::stored::{Bf16, Byte, F32, Stored, U8};
 use crate::element::{Format, Rule, silu};
 use crate::level::Level;
@@ -88,11 +88,10 @@ transforms!(
 /// The inputs of one square, to be evaluated for all channels.
 pub(crate) struct Gather {
     pub(crate) square: Square,
+    /// The square's output rows and columns.
+    pub(crate) sides: [usize; 2],
     /// The square's first input pixel, maybe in the border.
     pub(crate) input: Image,
-    /// Input rows and columns that may be read. The rest are outside the value and count as zero.
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
     /// Where the results for the first point go, and bytes from there to the next point's.
     pub(crate) output: *mut u8,
     pub(crate) plane: usize,
@@ -103,6 +102,8 @@ pub(crate) struct Gather {
 /// The products of one square, to be made outputs for some channels.
 pub(crate) struct Scatter {
     pub(crate) square: Square,
+    /// The square's output rows and columns.
+    pub(crate) sides: [usize; 2],
     /// The products for the first point, and bytes from there to the next point's.
     pub(crate) input: *const u8,
     pub(crate) plane: usize,
@@ -111,9 +112,6 @@ pub(crate) struct Scatter {
     /// The first of these channels of the square's first output pixel.
     pub(crate) output: Image,
     pub(crate) residual: Option<Image>,
-    /// Output rows and columns that are to be written. The rest are outside the value.
-    pub(crate) rows: usize,
-    pub(crate) columns: usize,
     /// One number a channel.
     pub(crate) bias: *const f32,
     pub(crate) rule: Rule,
@@ -134,36 +132,43 @@ impl Gather {
     /// Writes the results of all channels for each point.
     ///
     /// # Safety
-    /// The rows and columns can be read, and for bytes one of `bytes` for each point; the results can be
+    /// Two rows and columns more than the sides can be read, and for bytes one of `bytes` for each point; the results can be
     /// written by this thread alone.
     #[inline(always)]
     unsafe fn gather<V: Lanes, S: Stored>(&self) {
-        let side = self.square.inputs();
-        let whole = self.rows == side && self.columns == side;
         // SAFETY: the caller's promise.
         unsafe {
-            match (self.square, whole) {
-                (Square::Two, true) => self.two::<V, S, true>(),
-                (Square::Two, false) => self.two::<V, S, false>(),
-                (Square::Four, true) => self.four::<V, S, true>(),
-                (Square::Four, false) => self.four::<V, S, false>(),
+            match (self.square, self.sides) {
+                (Square::Two, [2, 2]) => self.two::<V, S, true>(),
+                (Square::Two, _) => self.two::<V, S, false>(),
+                (_, [4, 4]) => self.four::<V, S>(),
+                (_, [4, 3]) => self.fewer::<V, S, 6, 5>(),
+                (_, [3, 4]) => self.fewer::<V, S, 5, 6>(),
+                (_, [3, 3]) => self.fewer::<V, S, 5, 5>(),
+                (_, [4, _]) => self.fewer::<V, S, 6, 4>(),
+                (_, [_, 4]) => self.fewer::<V, S, 4, 6>(),
+                (_, [3, _]) => self.fewer::<V, S, 5, 4>(),
+                (_, [_, 3]) => self.fewer::<V, S, 4, 5>(),
+                _ => self.fewer::<V, S, 4, 4>(),
             }
         }
     }
 
     /// `COUNT` channels of one pixel.
     #[inline(always)]
-    unsafe fn pixel<V: Lanes, S: Stored, const WHOLE: bool>(
-        &self,
-        channel: usize,
-        y: usize,
-        x: usize,
-    ) -> V {
+    unsafe fn pixel<V: Lanes, S: Stored>(&self, channel: usize, y: usize, x: usize) -> V {
+        let at = y * self.input.row + x * self.input.pixel + channel * S::SIZE;
+        // SAFETY: the caller's promise.
+        unsafe { S::load(self.input.start.wrapping_add(at)) }
+    }
+
+    /// The same, but any number where a side is shorter than the points are for: what it becomes, no output has.
+    #[inline(always)]
+    unsafe fn pixel_within<V: Lanes, S: Stored>(&self, channel: usize, y: usize, x: usize) -> V {
         // SAFETY: the caller's promise.
         unsafe {
-            if WHOLE || (y < self.rows && x < self.columns) {
-                let at = y * self.input.row + x * self.input.pixel + channel * S::SIZE;
-                S::load(self.input.start.wrapping_add(at))
+            if y < self.sides[0] + 2 && x < self.sides[1] + 2 {
+                self.pixel::<V, S>(channel, y, x)
             } else {
                 V::splat(0.0)
             }
@@ -178,11 +183,12 @@ impl Gather {
         y: usize,
         results: [V; SIDE],
     ) {
+        let first = y * self.square.inputs();
         let row = self
             .output
-            .wrapping_add(y * SIDE * self.plane + channel * S::POINT);
+            .wrapping_add(first * self.plane + channel * S::POINT);
         for (x, result) in results.into_iter().enumerate() {
-            let byte = self.bytes.wrapping_add(y * SIDE + x);
+            let byte = self.bytes.wrapping_add(first + x);
             // SAFETY: the caller's promise.
             unsafe { S::store_point(result, row.wrapping_add(x * self.plane), byte) };
         }
@@ -194,7 +200,11 @@ impl Gather {
             // SAFETY: the caller's promise.
             unsafe {
                 let rows = points!(0 1 2 3; x => four::all(
-                    points!(0 1 2 3; y => self.pixel::<V, S, WHOLE>(channel, y, x))
+                    points!(0 1 2 3; y => if WHOLE {
+                        self.pixel::<V, S>(channel, y, x)
+                    } else {
+                        self.pixel_within::<V, S>(channel, y, x)
+                    })
                 ));
                 self.write::<V, S, _>(channel, 0, four::all(points!(0 1 2 3; x => rows[x][0])));
                 self.write::<V, S, _>(channel, 1, four::all(points!(0 1 2 3; x => rows[x][1])));
@@ -206,13 +216,13 @@ impl Gather {
 
     /// The pixels are read more than once, so that at most two rows of points are held in registers.
     #[inline(always)]
-    unsafe fn four<V: Lanes, S: Stored, const WHOLE: bool>(&self) {
+    unsafe fn four<V: Lanes, S: Stored>(&self) {
         for channel in (0..self.input.depth).step_by(V::COUNT) {
             // SAFETY: the caller's promise.
             unsafe {
                 macro_rules! pixels {
                     ($x:ident; $($y:literal)*) => {
-                        [$(self.pixel::<V, S, WHOLE>(channel, $y, $x)),*]
+                        [$(self.pixel::<V, S>(channel, $y, $x)),*]
                     };
                 }
                 let row = points!(0 1 2 3 4 5; x => six::end(pixels!(x; 0 2 4)));
@@ -220,11 +230,43 @@ impl Gather {
                 let rows = points!(0 1 2 3 4 5; x => six::first(pixels!(x; 1 2 3 4)));
                 self.write::<V, S, _>(channel, 1, six::all(points!(0 1 2 3 4 5; x => rows[x][0])));
                 self.write::<V, S, _>(channel, 2, six::all(points!(0 1 2 3 4 5; x => rows[x][1])));
-                let rows = points!(0 1 2 3 4 5; x => six::second(pixels!(x; 1 2 3 4)));
-                self.write::<V, S, _>(channel, 3, six::all(points!(0 1 2 3 4 5; x => rows[x][0])));
-                self.write::<V, S, _>(channel, 4, six::all(points!(0 1 2 3 4 5; x => rows[x][1])));
                 let row = points!(0 1 2 3 4 5; x => six::end(pixels!(x; 1 3 5)));
-                self.write::<V, S, _>(channel, 5, six::all(row));
+                self.write::<V, S, _>(channel, 3, six::all(row));
+                let rows = points!(0 1 2 3 4 5; x => six::second(pixels!(x; 1 2 3 4)));
+                self.write::<V, S, _>(channel, 4, six::all(points!(0 1 2 3 4 5; x => rows[x][0])));
+                self.write::<V, S, _>(channel, 5, six::all(points!(0 1 2 3 4 5; x => rows[x][1])));
+            }
+        }
+    }
+
+    /// Any sides, of so many rows and columns of points.
+    #[inline(always)]
+    unsafe fn fewer<V: Lanes, S: Stored, const ROWS: usize, const COLUMNS: usize>(&self) {
+        for channel in (0..self.input.depth).step_by(V::COUNT) {
+            // SAFETY: the caller's promise.
+            unsafe {
+                let nothing = V::splat(0.0);
+                let columns = points!(0 1 2 3 4 5; x => if x < COLUMNS {
+                    fewer::all::<V, ROWS>(points!(0 1 2 3 4 5; y => if y < ROWS {
+                        if ROWS == 4 || COLUMNS == 4 {
+                            self.pixel_within::<V, S>(channel, y, x)
+                        } else {
+                            self.pixel::<V, S>(channel, y, x)
+                        }
+                    } else {
+                        nothing
+                    }))
+                } else {
+                    [nothing; 6]
+                });
+                let _: [(); 6] = points!(0 1 2 3 4 5; y => if y < ROWS {
+                    let row = fewer::all::<V, COLUMNS>(points!(0 1 2 3 4 5; x => columns[x][y]));
+                    match COLUMNS {
+                        4 => self.write::<V, S, 4>(channel, y, [row[0], row[1], row[2], row[3]]),
+                        5 => self.write::<V, S, 5>(channel, y, [row[0], row[1], row[2], row[3], row[4]]),
+                        _ => self.write::<V, S, 6>(channel, y, row),
+                    }
+                });
             }
         }
     }
@@ -240,9 +282,17 @@ impl Scatter {
     unsafe fn scatter<V: Lanes, S: Stored>(&self) {
         // SAFETY: the caller's promise.
         unsafe {
-            match self.square {
-                Square::Two => self.two::<V, S>(),
-                Square::Four => self.four::<V, S>(),
+            match (self.square, self.sides) {
+                (Square::Two, _) => self.two::<V, S>(),
+                (_, [4, 4]) => self.fewer::<V, S, 6, 6>(),
+                (_, [4, 3]) => self.fewer::<V, S, 6, 5>(),
+                (_, [3, 4]) => self.fewer::<V, S, 5, 6>(),
+                (_, [3, 3]) => self.fewer::<V, S, 5, 5>(),
+                (_, [4, _]) => self.fewer::<V, S, 6, 4>(),
+                (_, [_, 4]) => self.fewer::<V, S, 4, 6>(),
+                (_, [3, _]) => self.fewer::<V, S, 5, 4>(),
+                (_, [_, 3]) => self.fewer::<V, S, 4, 5>(),
+                _ => self.fewer::<V, S, 4, 4>(),
             }
             if self.rule.silu {
                 self.silu();
@@ -270,18 +320,27 @@ impl Scatter {
         }
     }
 
+    /// Any sides, of so many rows and columns of points.
     #[inline(always)]
-    unsafe fn four<V: Lanes, S: Stored>(&self) {
+    unsafe fn fewer<V: Lanes, S: Stored, const ROWS: usize, const COLUMNS: usize>(&self) {
+        let side = self.square.inputs();
         for channel in (0..self.channels).step_by(V::COUNT) {
             // SAFETY: the caller's promise.
             unsafe {
-                let rows = points!(0 1 2 3 4 5; x => six::back(
-                    points!(0 1 2 3 4 5; y => self.product::<V>(channel, y * 6 + x))
-                ));
-                self.write::<V, S, _>(channel, 0, six::back(points!(0 1 2 3 4 5; x => rows[x][0])));
-                self.write::<V, S, _>(channel, 1, six::back(points!(0 1 2 3 4 5; x => rows[x][1])));
-                self.write::<V, S, _>(channel, 2, six::back(points!(0 1 2 3 4 5; x => rows[x][2])));
-                self.write::<V, S, _>(channel, 3, six::back(points!(0 1 2 3 4 5; x => rows[x][3])));
+                let nothing = V::splat(0.0);
+                let columns = points!(0 1 2 3 4 5; x => if x < COLUMNS {
+                    fewer::back::<V, ROWS>(points!(0 1 2 3 4 5; y => if y < ROWS {
+                        self.product::<V>(channel, y * side + x)
+                    } else {
+                        nothing
+                    }))
+                } else {
+                    [nothing; 4]
+                });
+                let _: [(); 4] = points!(0 1 2 3; y => if y + 2 < ROWS {
+                    let row = points!(0 1 2 3 4 5; x => columns[x][y]);
+                    self.write::<V, S, _>(channel, y, fewer::back::<V, COLUMNS>(row));
+                });
             }
         }
     }
@@ -295,7 +354,7 @@ impl Scatter {
         y: usize,
         outputs: [V; SIDE],
     ) {
-        if y >= self.rows {
+        if y >= self.sides[0] {
             return;
         }
         // SAFETY: the caller's promise.
@@ -303,7 +362,7 @@ impl Scatter {
             let bias = V::load(self.bias.wrapping_add(channel).cast());
             let (low, high) = (V::splat(self.rule.low), V::splat(self.rule.high));
             for (x, output) in outputs.into_iter().enumerate() {
-                if x >= self.columns {
+                if x >= self.sides[1] {
                     return;
                 }
                 let mut value = output.add(bias);
@@ -324,9 +383,8 @@ impl Scatter {
     /// As [`Scatter::scatter`].
     #[inline(always)]
     unsafe fn silu(&self) {
-        let side = self.square.outputs();
-        for y in 0..self.rows.min(side) {
-            for x in 0..self.columns.min(side) {
+        for y in 0..self.sides[0] {
+            for x in 0..self.sides[1] {
                 let at = y * self.output.row + x * self.output.pixel;
                 let pixel = self.output.start.wrapping_add(at).cast::<f32>();
                 for channel in 0..self.channels {

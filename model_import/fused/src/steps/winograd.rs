@@ -2,9 +2,10 @@
 //!
 //! A chunk is a block of squares times a share of the panels of output channels. Squares are counted
 //! through all images, so that a block may be of several. A chunk evaluates the inputs of its squares
-//! at all points; then, panel by panel, it multiplies them, a convolution of one pixel at a time at
-//! each point, and makes outputs of the products. Must not know: other layers, threads.
+//! at all points; then, point by point or panel by panel, it multiplies them, a convolution of one pixel at a time
+//! at each point; and it makes outputs of the products. Must not know: other layers, threads.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Images, Parts, Step, Value};
@@ -17,7 +18,8 @@ use crate::memory::LINE;
 use crate::pack::{Panel, Panels};
 use crate::plan::{Activation, Convolution};
 use crate::points::Points;
-use crate::winograd::{Call, Square, blocking};
+use crate::squares::{Place, Squares};
+use crate::winograd::{Call, Square, blocking, together};
 
 /// Where the one run of a product's reduction starts.
 static START: [usize; 1] = [0];
@@ -30,9 +32,9 @@ pub(crate) struct Transformed {
     residual: Option<Value>,
     /// Rows above and columns to the left of the input.
     before: [usize; 2],
-    /// Squares down and across an image.
-    squares: [usize; 2],
     /// For one image, two images and so on.
+    squares: Vec<Squares>,
+    /// The same.
     blockings: Vec<Blocking>,
     /// For no squares in a block, one square and so on.
     calls: Vec<Vec<Call>>,
@@ -70,6 +72,14 @@ impl Planes {
         let offset = point * self.plane + square * self.pitch;
         self.start.wrapping_add(offset)
     }
+
+    /// Those from square `square` on.
+    const fn of(self, square: usize) -> Self {
+        Self {
+            start: self.at(0, square),
+            ..self
+        }
+    }
 }
 
 impl Transformed {
@@ -85,7 +95,10 @@ impl Transformed {
         check(convolution, &input, &output);
         assert!(kernels.panel <= WIDEST, "no panel is so wide");
         let shape = output.layout.shape;
-        let squares = square.across([shape.height, shape.width]);
+        let size = [shape.height, shape.width];
+        let squares: Vec<Squares> = (1..=parts.images)
+            .map(|images| square.squares(size, images))
+            .collect();
         let values = [&input, &output];
         let points = Points::new(
             square,
@@ -96,14 +109,20 @@ impl Transformed {
             (kernels.panel, parts.points),
         );
         let most = kernels.strips * kernels.pixels;
-        let of_images = |images| {
+        let of_images = |images: usize| {
             let threads = if images < parts.threads {
                 parts.threads
             } else {
                 1
             };
-            let squares = images * squares[0] * squares[1];
-            blocking(squares, points.panels.panels.len(), most, threads)
+            let squares = squares[images - 1].count();
+            let together = together(output.layout.depth, points.by_point);
+            blocking(
+                [squares, points.panels.panels.len()],
+                together,
+                most,
+                threads,
+            )
         };
         let blockings: Vec<Blocking> = (1..=parts.images).map(of_images).collect();
         let most = blockings.iter().map(Blocking::widest).max();
@@ -124,24 +143,15 @@ impl Transformed {
         }
     }
 
-    /// Where a block of `squares` squares has its evaluated inputs and its products.
-    const fn planes(&self, squares: usize, scratch: *mut u8) -> [Planes; 2] {
-        let inputs = Planes::new(
-            scratch,
-            self.input.layout.depth * self.points.weight,
-            squares,
-        );
+    /// Where a chunk has its evaluated inputs and its products, those of some panels.
+    fn planes(&self, blocking: &Blocking, scratch: *mut u8) -> [Planes; 2] {
+        let squares = blocking.widest();
+        let depth = self.input.layout.depth * self.points.weight;
+        let inputs = Planes::new(scratch, depth, squares);
         let end = inputs.at(self.square.points(), 0);
-        let products = self.kernels.panel * size_of::<f32>();
+        let panels = self.points.kept(blocking.most_panels());
+        let products = panels * self.kernels.panel * size_of::<f32>();
         [inputs, Planes::new(end, products, squares)]
-    }
-
-    /// The image of a square, and its first output row and column.
-    const fn place(&self, square: usize) -> (usize, [usize; 2]) {
-        let [down, across] = self.squares;
-        let (image, square) = (square / (down * across), square % (down * across));
-        let side = self.square.outputs();
-        (image, [square / across * side, square % across * side])
     }
 }
 
@@ -172,7 +182,7 @@ impl Step for Transformed {
 
     fn scratch(&self) -> usize {
         let bytes = |blocking: &Blocking| {
-            let planes = self.planes(blocking.widest(), std::ptr::null_mut());
+            let planes = self.planes(blocking, std::ptr::null_mut());
             let bytes = planes.map(|planes| planes.plane * self.square.points());
             bytes.iter().sum()
         };
@@ -197,21 +207,26 @@ impl Step for Transformed {
         soon: &Soon,
     ) {
         let blocking = &self.blockings[images.count - 1];
-        let (squares, panels) = blocking.chunk(chunk);
+        let (block, panels) = blocking.chunk(chunk);
         let panels = &self.points.panels.panels[panels];
-        let [inputs, products] = self.planes(blocking.widest(), scratch);
+        let [inputs, products] = self.planes(blocking, scratch);
+        let squares = &self.squares[images.count - 1];
+        let kept = self.points.kept(panels.len());
         // SAFETY: the caller's promise: `scratch` is as large as both planes; the squares are of
         // these images, and no other chunk has these squares and one of these panels.
         unsafe {
-            for (index, square) in squares.clone().enumerate() {
-                self.gather(square, (images, memory), &inputs, index);
+            for (index, square) in block.clone().enumerate() {
+                self.gather(squares.place(square), (images, memory), inputs.of(index));
             }
             let ahead = self.ahead(chunk, soon, panels.len());
-            for (index, panel) in panels.iter().enumerate() {
-                let ahead = ahead.map(|ahead| ahead.part([index, panels.len()]));
-                self.multiply(squares.len(), panel, [&inputs, &products], ahead);
-                for (index, square) in squares.clone().enumerate() {
-                    self.scatter(square, panel, (images, memory), &products, index);
+            let groups = panels.chunks(kept);
+            let count = groups.len();
+            for (index, group) in groups.enumerate() {
+                let ahead = ahead.map(|ahead| ahead.part([index, count]));
+                self.multiply((squares, &block), group, [&inputs, &products], ahead);
+                for (index, square) in block.clone().enumerate() {
+                    let place = squares.place(square);
+                    self.scatter(place, group, (images, memory), products.of(index));
                 }
             }
         }
@@ -228,23 +243,26 @@ impl Transformed {
         is_near.then(|| soon.next.part([done, left]))
     }
 
-    /// Evaluates the inputs of a square, which become number `index` of `planes`.
+    /// Evaluates the inputs of a square for all its points, of which the first is at `planes`.
     ///
     /// # Safety
     /// As [`Step::run`] for these `images` in this `memory`; the square is one of theirs; `planes` are
-    /// this thread's own and have room for number `index`.
+    /// this thread's own.
     unsafe fn gather(
         &self,
-        square: usize,
+        Place {
+            image,
+            first: [y, x],
+            sides,
+        }: Place,
         (images, memory): (Images, *mut u8),
-        planes: &Planes,
-        index: usize,
+        planes: Planes,
     ) {
-        let (image, [y, x]) = self.place(square);
-        let (layout, shape) = (self.input.layout, self.output.layout.shape);
+        let layout = self.input.layout;
         let at = self.input.offset(images, image) + layout.at(y, x, self.before);
         let call = Gather {
             square: self.square,
+            sides,
             input: Image {
                 start: memory.wrapping_add(at),
                 pixel: layout.pixel(),
@@ -252,110 +270,111 @@ impl Transformed {
                 depth: layout.depth,
                 quantum: self.input.quantum,
             },
-            rows: self.square.inputs().min(shape.height - y + 2),
-            columns: self.square.inputs().min(shape.width - x + 2),
-            output: planes.at(0, index),
+            output: planes.start,
             plane: planes.plane,
             bytes: self.points.bytes.as_ptr(),
         };
-        // SAFETY: these rows and columns are what the windows of the square's output pixels cover,
-        // which `check` found in the input or its border; the rest is the caller's promise.
+        // SAFETY: two rows and columns more than the sides are what the windows of the square's output
+        // pixels cover, which `check` found in the input or its border; the rest is the caller's promise.
         unsafe { (self.transforms.gather)(&call) };
     }
 
-    /// Multiplies the evaluated inputs of `squares` squares by the weights of one panel.
+    /// Multiplies the evaluated inputs of the squares of a block by the weights of some neighbouring panels.
     ///
     /// # Safety
-    /// The planes are this thread's own and hold so many squares; the inputs are evaluated.
+    /// The planes are this thread's own and hold the block and the panels; the inputs are evaluated.
     unsafe fn multiply(
         &self,
-        squares: usize,
-        panel: &Panel,
+        (squares, block): (&Squares, &Range<usize>),
+        panels: &[Panel],
         [inputs, products]: [&Planes; 2],
         ahead: Option<Ahead>,
     ) {
-        let depth = self.input.layout.depth;
-        let bytes = depth * panel.channels * self.points.weight;
-        let points = self.square.points();
-        let calls = &self.calls[squares];
-        let run = depth * self.points.weight / 4;
+        let (side, points) = (self.square.inputs(), self.square.points());
+        let run = self.input.layout.depth * self.points.weight / 4;
+        let first = panels[0].channel;
         for point in 0..points {
-            let start = self.points.panels.weights.start();
-            let start = start.wrapping_add(panel.start + point * bytes).cast_const();
-            let [scale, bias] = self.points.of(point, panel);
-            let own = Ahead {
-                start: start.wrapping_add(bytes),
-                bytes,
-            };
-            let ahead = ahead.map_or(own, |ahead| ahead.part([point, points]));
-            for (index, call) in calls.iter().enumerate() {
-                let ahead = ahead.part([index, calls.len()]);
-                let (ahead, ahead_step) = ahead.walk(run, start);
-                let tile = kernel::Tile {
-                    input: call
-                        .first
-                        .map(|square| inputs.at(point, square).cast_const()),
-                    output: call.first.map(|square| products.at(point, square)),
-                    residual: [std::ptr::null(); 2],
-                    input_step: inputs.pitch,
-                    output_step: products.pitch,
-                    residual_step: 0,
-                    offsets: START.as_ptr(),
-                    segments: START.len(),
-                    run,
-                    weights: start,
-                    bias,
-                    scale,
-                    residual_scale: 1.0,
-                    rule: Rule::new(Activation::None),
-                    requantize: Requantize::NONE,
-                    ahead,
-                    ahead_step,
+            let having = squares.having([point / side, point % side], block);
+            let calls = &self.calls[having.len()];
+            let ahead = ahead.map(|ahead| ahead.part([point, points]));
+            for (number, panel) in panels.iter().enumerate() {
+                let weights = self.points.weights(point, panel);
+                let own = match panels.get(number + 1) {
+                    Some(next) => self.points.weights(point, next),
+                    None => self.points.weights(point + 1, &panels[0]),
                 };
-                let kernel = (self.kernels.tile)(call.strips, call.pixels, panel.channels);
-                // SAFETY: a call's squares are among the first `squares`, which the caller promises
-                // are in the planes; a panel has weights for every point and `depth` channels, and no
-                // more channels than bias and scale; the engine chose kernels that the processor has.
-                unsafe { kernel(&tile) };
+                let ahead = ahead.map_or(own, |ahead| ahead.part([number, panels.len()]));
+                let [scale, bias] = self.points.of(point, panel);
+                let channel = (panel.channel - first) * size_of::<f32>();
+                for (index, call) in calls.iter().enumerate() {
+                    let ahead = ahead.part([index, calls.len()]);
+                    let (ahead, ahead_step) = ahead.walk(run, weights.start);
+                    let squares = call.first.map(|square| having.start - block.start + square);
+                    let tile = kernel::Tile {
+                        input: squares.map(|square| inputs.at(point, square).cast_const()),
+                        output: squares
+                            .map(|square| products.at(point, square).wrapping_add(channel)),
+                        residual: [std::ptr::null(); 2],
+                        input_step: inputs.pitch,
+                        output_step: products.pitch,
+                        residual_step: 0,
+                        offsets: START.as_ptr(),
+                        segments: START.len(),
+                        run,
+                        weights: weights.start,
+                        bias,
+                        scale,
+                        residual_scale: 1.0,
+                        rule: Rule::new(Activation::None),
+                        requantize: Requantize::NONE,
+                        ahead,
+                        ahead_step,
+                    };
+                    let kernel = (self.kernels.tile)(call.strips, call.pixels, panel.channels);
+                    // SAFETY: a call's squares are in the block, which the caller promises
+                    // is in the planes; a panel has weights for every point and `depth` channels, and no
+                    // more channels than bias and scale; the engine chose kernels that the processor has.
+                    unsafe { kernel(&tile) };
+                }
             }
         }
     }
 
-    /// Makes outputs of one panel of the products of a square, number `index` of `planes`.
+    /// Makes outputs of some panels of the products of a square, of which the first point's are at `planes`.
     ///
     /// # Safety
-    /// As [`Transformed::gather`]; no other thread has this square and this panel.
+    /// As [`Transformed::gather`]; no other thread has this square and these panels.
     unsafe fn scatter(
         &self,
-        square: usize,
-        panel: &Panel,
+        Place {
+            image,
+            first: [y, x],
+            sides,
+        }: Place,
+        panels: &[Panel],
         (images, memory): (Images, *mut u8),
-        planes: &Planes,
-        index: usize,
+        planes: Planes,
     ) {
-        let (image, [y, x]) = self.place(square);
-        let shape = self.output.layout.shape;
+        let first = panels[0].channel;
         // SAFETY: the caller's promise; a square starts inside the image.
         let pixel = |value: &Value| unsafe {
             let pixel = value.image(memory, (images, image), [y, x]);
-            let channel = panel.channel * value.layout.size;
-            let start = pixel.start.wrapping_add(channel);
+            let start = pixel.start.wrapping_add(first * value.layout.size);
             Image { start, ..pixel }
         };
         let call = Scatter {
             square: self.square,
-            input: planes.at(0, index),
+            sides,
+            input: planes.start,
             plane: planes.plane,
-            channels: panel.channels,
+            channels: panels.iter().map(|panel| panel.channels).sum(),
             output: pixel(&self.output),
             residual: self.residual.as_ref().map(pixel),
-            rows: shape.height - y,
-            columns: shape.width - x,
-            bias: self.points.output[panel.channel..].as_ptr(),
+            bias: self.points.output[first..].as_ptr(),
             rule: self.points.rule,
         };
-        // SAFETY: the caller's promise; rows and columns end with the image, and there is a bias for
-        // each of the panel's channels.
+        // SAFETY: the caller's promise; no square reaches out of the image, and there is a bias for
+        // each of the panels' channels.
         unsafe { (self.transforms.scatter)(&call) };
     }
 }
