@@ -61,6 +61,8 @@ fn connect(path: &Path, synchronous: Synchronous) -> Result<Connection, Fault> {
     conn.busy_timeout(std::time::Duration::ZERO)?;
     conn.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     conn.set_prepared_statement_cache_capacity(64);
+    // Or what is bound where an index has a number (`state = 0`) has the statement parsed again each time.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
 
     let pages: i64 = conn.pragma_query_value(None, "page_count", |row| row.get(0))?;
     if pages == 0 {
