@@ -74,6 +74,20 @@ fn is_unavailable<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
 }
 
 #[tokio::test]
+async fn a_statement_is_parsed_once_whatever_is_bound() {
+    let lab = Lab::new();
+    let again = lab.store.call(|session| {
+        // Some indexes are of one state only, so another plan might suit another number.
+        let mut count = session.prepare("SELECT count(*) FROM job WHERE state = ?")?;
+        for state in [0, 2, 0] {
+            count.query_row([state], |row| row.get::<_, i64>(0))?;
+        }
+        Ok(count.get_status(rusqlite::StatementStatus::RePrepare))
+    });
+    assert_eq!(again.await.unwrap(), 0);
+}
+
+#[tokio::test]
 async fn a_failed_request_does_not_fail_those_in_its_transaction() {
     let lab = Lab::new();
     let old = job(10);

@@ -6,9 +6,9 @@ use super::session::{Session, live};
 use crate::store::{JobState, Tended};
 
 /// Most pages given back to the file system at one time, so that no caller waits long for it.
-const PAGES_AT_ONCE: i64 = 1024;
+const PAGES_AT_ONCE: i64 = 2048;
 /// Free pages that stay in the file for the next jobs.
-const SPARE_PAGES: i64 = 4096;
+const SPARE_PAGES: i64 = 16384;
 
 impl Session<'_> {
     /// See `JobStore::tend`.

@@ -242,7 +242,7 @@ impl Writer {
         now: UnixMillis,
         steps: impl FnOnce(&mut Session<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
-        self.conn.execute_batch("BEGIN IMMEDIATE")?;
+        self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
         let mut session = Session {
             conn: &self.conn,
             limits: &self.limits,
@@ -254,7 +254,7 @@ impl Writer {
         };
         let done = steps(&mut session).and_then(|answer| {
             session.trim()?;
-            session.conn.execute_batch("COMMIT")?;
+            session.conn.prepare_cached("COMMIT")?.execute([])?;
             Ok(answer)
         });
         match done {
