@@ -150,7 +150,7 @@ impl Batcher {
     }
 
     /// A credit of the Classifier that has most of them.
-    fn free_slot(&self) -> Option<(usize, Credit)> {
+    pub(super) fn free_slot(&self) -> Option<(usize, Credit)> {
         let free = |slot: &usize| self.parts.slots[*slot].credits.free();
         let slot = (0..self.parts.slots.len()).max_by_key(free)?;
         Some((slot, self.parts.slots[slot].credits.take()?))
@@ -206,7 +206,14 @@ impl Batcher {
         });
     }
 
-    fn give(&mut self, batch: Vec<Entry<Claimed>>, started: &[Start], slot: usize, credit: Credit) {
+    /// Gives those of a batch away that have started.
+    pub(super) fn give(
+        &mut self,
+        batch: Vec<Entry<Claimed>>,
+        started: &[Start],
+        slot: usize,
+        credit: Credit,
+    ) {
         let now = UnixMillis::now();
         let lane = batch.first().map_or(0, |entry| entry.lane);
         let mut jobs = Vec::with_capacity(batch.len());

@@ -51,31 +51,37 @@ impl Batcher {
     }
 
     fn mirror(&mut self, jobs: Vec<Claimed>, ctx: &mut Context<Self>) {
-        let since = self.now();
         for job in jobs {
-            self.parts.observer.reached(Point::Claimed, job.lease.id);
-            if job.attempts > 0 {
-                self.parts.observer.saw(Fact::Redelivered);
+            if let Some(entry) = self.hold(job, ctx) {
+                self.waiting.push(entry);
             }
-            if let Some(trace) = TraceParent::of(job.traceparent.as_deref()) {
-                let waited = UnixMillis::now().since(job.created);
-                let span = Span::ending(Stage::Queue, trace, job.lease.id, waited);
-                self.parts.observer.spent(&span);
-            }
-            self.held.insert(job.lease.id, job.lease);
-            let Some(served) = self.parts.catalog.get(&job.profile) else {
-                self.refuse(job, ctx);
-                continue;
-            };
-            self.waiting.push(Entry {
-                lane: served.lane,
-                priority: job.priority,
-                deadline: job.deadline,
-                suspect: job.attempts > 0,
-                since,
-                job,
-            });
         }
+    }
+
+    /// Takes note of a job that is this process's now; nothing if it cannot be run here.
+    pub(super) fn hold(&mut self, job: Claimed, ctx: &mut Context<Self>) -> Option<Entry<Claimed>> {
+        self.parts.observer.reached(Point::Claimed, job.lease.id);
+        if job.attempts > 0 {
+            self.parts.observer.saw(Fact::Redelivered);
+        }
+        if let Some(trace) = TraceParent::of(job.traceparent.as_deref()) {
+            let waited = UnixMillis::now().since(job.created);
+            let span = Span::ending(Stage::Queue, trace, job.lease.id, waited);
+            self.parts.observer.spent(&span);
+        }
+        self.held.insert(job.lease.id, job.lease);
+        let Some(served) = self.parts.catalog.get(&job.profile) else {
+            self.refuse(job, ctx);
+            return None;
+        };
+        Some(Entry {
+            lane: served.lane,
+            priority: job.priority,
+            deadline: job.deadline,
+            suspect: job.attempts > 0,
+            since: self.now(),
+            job,
+        })
     }
 
     /// Ends an attempt at a job that this process cannot run at all.

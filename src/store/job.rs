@@ -148,6 +148,15 @@ pub enum Enqueued {
     Existing(JobId),
 }
 
+/// What became of a job that was offered to be run at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// As if it had been offered to the queue: it is claimed from there, if it was accepted.
+    Queued(Enqueued),
+    /// It was accepted and is the caller's: durable, claimed, and its attempt on record.
+    Started(Claimed),
+}
+
 /// What became of a job that was taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
@@ -198,6 +207,27 @@ pub struct Claimed {
     pub attempts: u32,
     /// See [`NewJob::traceparent`].
     pub traceparent: Option<String>,
+}
+
+impl Claimed {
+    /// A job as it is claimed the first time.
+    #[must_use]
+    pub(super) fn first(job: &NewJob) -> Self {
+        Self {
+            lease: Lease {
+                id: job.id,
+                fence: 1,
+            },
+            pixels: job.pixels.clone(),
+            profile: job.profile.clone(),
+            top: job.top,
+            priority: job.priority,
+            created: job.created,
+            deadline: job.deadline,
+            attempts: 0,
+            traceparent: job.traceparent.clone(),
+        }
+    }
 }
 
 /// Whether a claimed job may be given to the model.

@@ -220,6 +220,18 @@ pub trait JobStore: Send + Sync + 'static {
     /// [`StoreError::TooManyCallbacks`], [`StoreError::KeyReused`], [`StoreError::Unavailable`].
     async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError>;
 
+    /// Accepts a job as [`enqueue`](Self::enqueue) does and, if no other waits to be claimed,
+    /// gives it to the caller as [`claim`](Self::claim) and [`start`](Self::start) would, all in
+    /// one step: for who can run it now. A store that gains nothing by it only accepts.
+    ///
+    /// A caller that does not hear the answer may have the job: it comes again when the lease has run out.
+    ///
+    /// # Errors
+    /// Those of `enqueue`.
+    async fn enqueue_and_start(&self, job: NewJob) -> Result<Entered, StoreError> {
+        self.enqueue(job).await.map(Entered::Queued)
+    }
+
     /// Waits until there is a job to run, and takes at most `room` of them, `room` not 0: high
     /// priority first, then in the order of arrival. No priority starves: of 16 jobs claimed in a
     /// row at least one is of low priority and three more are of normal priority, as long as such

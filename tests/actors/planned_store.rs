@@ -10,8 +10,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use beagle::store::memory::MemoryStore;
 use beagle::store::{
-    Cancelled, Claimed, Completed, Completion, Description, DueDelivery, Enqueued, Failed, Failure,
-    Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError,
+    Cancelled, Claimed, Completed, Completion, Description, DueDelivery, Enqueued, Entered, Failed,
+    Failure, Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError,
     StoreLimits, Tended, Tried, UnixMillis,
 };
 use tokio::sync::{broadcast, watch};
@@ -23,6 +23,7 @@ use crate::GUARD;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Method {
     Enqueue,
+    EnqueueAndStart,
     Claim,
     Start,
     Heartbeat,
@@ -176,6 +177,11 @@ impl JobStore for PlannedStore {
     async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError> {
         self.step(Method::Enqueue, [job.id], 0).await?;
         self.inner.enqueue(job).await
+    }
+
+    async fn enqueue_and_start(&self, job: NewJob) -> Result<Entered, StoreError> {
+        self.step(Method::EnqueueAndStart, [job.id], 0).await?;
+        self.inner.enqueue_and_start(job).await
     }
 
     async fn claim(&self, room: usize) -> Result<Vec<Claimed>, StoreError> {

@@ -8,6 +8,7 @@ pub(crate) mod attempts;
 pub(crate) mod claiming;
 pub(crate) mod deliveries;
 pub(crate) mod endings;
+pub(crate) mod entering;
 pub(crate) mod keeping;
 pub(crate) mod leases;
 pub(crate) mod looking;
@@ -55,6 +56,12 @@ macro_rules! every_store {
             admission::a_key_is_free_again_after_its_time,
             admission::many_callers_with_one_key_get_one_job,
             admission::many_callers_do_not_pass_the_bound,
+            entering::an_entered_job_runs_with_everything_it_was_offered_with,
+            entering::an_entered_job_is_nobody_elses_and_ends_once,
+            entering::an_entered_job_that_fails_comes_again_with_its_attempt,
+            entering::a_job_entered_twice_is_one_job,
+            entering::a_job_entered_under_a_known_key_is_the_first_one,
+            entering::a_job_entered_after_its_deadline_expires,
             claiming::a_claim_gives_everything_that_the_job_was_offered_with,
             claiming::a_claim_takes_what_there_is_without_waiting_for_more,
             claiming::a_claim_waits_for_a_job,
@@ -137,6 +144,8 @@ macro_rules! one_place_store {
             admission::a_queue_full_of_bytes_refuses_and_says_so,
             admission::a_known_key_names_the_first_job_even_when_full,
             admission::a_refused_job_does_not_take_its_key,
+            entering::an_entered_job_overtakes_nobody,
+            entering::a_full_queue_refuses_an_entered_job,
             claiming::jobs_come_by_priority_and_then_in_the_order_of_arrival,
             claiming::lower_priorities_have_their_share,
             claiming::a_claim_takes_no_more_than_there_is_room,
@@ -175,6 +184,7 @@ macro_rules! durable_store {
             reopening::queued_jobs_are_there_again_in_their_order,
             reopening::claimed_jobs_come_back_at_close_without_charge,
             reopening::running_jobs_come_back_with_their_attempts,
+            reopening::entered_jobs_come_back_with_their_attempts,
             reopening::results_are_there_again,
             reopening::callbacks_and_spans_are_there_again,
             deliveries::deliveries_are_there_again,

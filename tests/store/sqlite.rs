@@ -12,13 +12,16 @@ use beagle::store::{JobStore, NewJob, Severity, StoreError, StoreLimits};
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use crate::contract::{Lab, durable_one_place_store, durable_store, every_store, one_place_store};
+use crate::contract::{
+    Lab, durable_one_place_store, durable_store, every_store, one_place_store, rules,
+};
 use crate::fixture::{accept, claim_one, finish_one, job, limits, soon};
 
 every_store!(SqliteLab);
 one_place_store!(SqliteLab);
 durable_store!(SqliteLab);
 durable_one_place_store!(SqliteLab);
+rules! { SqliteLab: entering::a_lone_job_is_started_with_its_offer, }
 
 /// A folder with a queue of its own.
 pub(crate) struct SqliteLab {

@@ -8,9 +8,9 @@ use std::mem;
 use super::record::Record;
 use crate::store::rules::{admit, admit_callback, died_each_time, turns};
 use crate::store::{
-    Cancelled, Claimed, Completed, Completion, Enqueued, Failed, Failure, Idempotency, JobId,
-    JobState, JobView, Lease, NewJob, Priority, Start, Stats, StoreError, StoreLimits, Tended,
-    UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Enqueued, Entered, Failed, Failure, Idempotency,
+    JobId, JobState, JobView, Lease, NewJob, Priority, Start, Stats, StoreError, StoreLimits,
+    Tended, UnixMillis,
 };
 
 /// A queue.
@@ -93,6 +93,17 @@ impl Core {
         let record = Record::new(job, place, key_until);
         self.jobs.insert(id, record);
         Ok(Enqueued::Accepted)
+    }
+
+    pub(super) fn enter(&mut self, job: NewJob, now: UnixMillis) -> Result<Entered, StoreError> {
+        let first = !self.has_ready();
+        let enqueued = self.enqueue(job, now)?;
+        // Of a job that was known, or has another's key, nothing has become ready.
+        if first && let Some(job) = self.claim(1, now).pop() {
+            self.start(&job.lease, now);
+            return Ok(Entered::Started(job));
+        }
+        Ok(Entered::Queued(enqueued))
     }
 
     /// The job that has this key, if the key lives.

@@ -18,9 +18,9 @@ use tokio::sync::{Notify, broadcast};
 
 use self::core::Core;
 use super::{
-    Cancelled, Claimed, Completed, Completion, Description, DueDelivery, Enqueued, Failed, Failure,
-    Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Severity, Start, Stats, StoreError,
-    StoreLimits, Tended, Tried, UnixMillis,
+    Cancelled, Claimed, Completed, Completion, Description, DueDelivery, Enqueued, Entered, Failed,
+    Failure, Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Severity, Start, Stats,
+    StoreError, StoreLimits, Tended, Tried, UnixMillis,
 };
 
 /// Names of ended jobs that a receiver may lag behind.
@@ -76,6 +76,10 @@ impl MemoryStore {
 impl JobStore for MemoryStore {
     async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError> {
         self.with(|core, now| core.enqueue(job, now))
+    }
+
+    async fn enqueue_and_start(&self, job: NewJob) -> Result<Entered, StoreError> {
+        self.with(|core, now| core.enter(job, now))
     }
 
     async fn claim(&self, room: usize) -> Result<Vec<Claimed>, StoreError> {

@@ -60,19 +60,14 @@ impl Record {
     pub(super) fn claim(&mut self, until: UnixMillis) -> Claimed {
         self.fence += 1;
         self.lease = Some(until);
+        let lease = Lease {
+            id: self.job.id,
+            fence: self.fence,
+        };
         Claimed {
-            lease: Lease {
-                id: self.job.id,
-                fence: self.fence,
-            },
-            pixels: self.job.pixels.clone(),
-            profile: self.job.profile.clone(),
-            top: self.job.top,
-            priority: self.job.priority,
-            created: self.job.created,
-            deadline: self.job.deadline,
+            lease,
             attempts: self.attempts,
-            traceparent: self.job.traceparent.clone(),
+            ..Claimed::first(&self.job)
         }
     }
 

@@ -32,8 +32,8 @@ use self::session::{Session, Trouble};
 use self::writer::{AT_ONCE, Call, Message, Waiting, Writer};
 use super::recent::Recent;
 use super::{
-    Cancelled, Claimed, Completed, Completion, Description, DueDelivery, Enqueued, Failed, Failure,
-    Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError,
+    Cancelled, Claimed, Completed, Completion, Description, DueDelivery, Enqueued, Entered, Failed,
+    Failure, Finding, JobId, JobState, JobStore, JobView, Lease, NewJob, Start, Stats, StoreError,
     StoreLimits, Tended, Tried, UnixMillis,
 };
 
@@ -167,6 +167,11 @@ impl Drop for SqliteStore {
 impl JobStore for SqliteStore {
     async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError> {
         self.call(move |session| session.enqueue(&job)).await
+    }
+
+    async fn enqueue_and_start(&self, job: NewJob) -> Result<Entered, StoreError> {
+        self.call(move |session| session.enqueue_and_start(&job))
+            .await
     }
 
     async fn claim(&self, room: usize) -> Result<Vec<Claimed>, StoreError> {

@@ -5,10 +5,10 @@
 use super::session::{Session, live};
 use crate::store::{JobState, Tended};
 
-/// Most pages given back to the file system at one time, so that no caller waits long for it.
-const PAGES_AT_ONCE: i64 = 2048;
-/// Free pages that stay in the file for the next jobs.
-const SPARE_PAGES: i64 = 16384;
+/// Most bytes given back to the file system at one time, so that no caller waits long for it.
+const AT_ONCE_BYTES: i64 = 8 << 20;
+/// Free bytes that stay in the file for the next jobs.
+const SPARE_BYTES: i64 = 64 << 20;
 
 impl Session<'_> {
     /// See `JobStore::tend`.
@@ -30,7 +30,7 @@ impl Session<'_> {
         }
         tended.given_up = self.give_up()?;
         self.execute("DELETE FROM job WHERE keep_until <= ?", [self.now])?;
-        self.give_back(SPARE_PAGES)?;
+        self.give_back(SPARE_BYTES)?;
         Ok(tended)
     }
 
@@ -77,11 +77,13 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Lets the file shrink when more of it is free than so many pages.
+    /// Lets the file shrink when more of it is free than so many bytes.
     pub(super) fn give_back(&self, spare: i64) -> rusqlite::Result<()> {
-        let mut free = self.prepare("PRAGMA freelist_count")?;
-        let free: i64 = free.query_row([], |row| row.get(0))?;
-        let surplus = (free - spare).min(PAGES_AT_ONCE);
+        let number = |sql| self.prepare(sql)?.query_row([], |row| row.get::<_, i64>(0));
+        // A file that is older than this program may have pages of another size.
+        let page = number("PRAGMA page_size")?;
+        let free = number("PRAGMA freelist_count")?;
+        let surplus = (free - spare / page).min(AT_ONCE_BYTES / page);
         if surplus > 0 {
             let sql = format!("PRAGMA incremental_vacuum({surplus})");
             let mut vacuum = self.conn.prepare(&sql)?;

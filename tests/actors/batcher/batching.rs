@@ -102,15 +102,15 @@ async fn a_full_batch_waits_for_nobody() {
 #[actix::test]
 async fn company_that_is_refused_by_the_store_is_waited_for_no_more() {
     let mut scene = Scene::start(store(), 1);
-    scene.store.hold(Method::Enqueue);
-    scene.store.fail(Method::Enqueue, 1);
+    scene.store.hold(Method::EnqueueAndStart);
+    scene.store.fail(Method::EnqueueAndStart, 1);
     let _reply = scene.decoded(job()).await;
-    scene.store.call(Method::Enqueue, 1).await;
+    scene.store.call(Method::EnqueueAndStart, 1).await;
     accept(&scene.store, &jobs::<1>()).await;
     // The claim has come back when the next one is asked for: the job waits for its company.
     scene.store.call(Method::Claim, 2).await;
     assert!(scene.batches.is_empty());
-    scene.store.let_go(Method::Enqueue);
+    scene.store.let_go(Method::EnqueueAndStart);
     assert_eq!(scene.batches.next().await.jobs.len(), 1);
     assert_eq!(scene.began.elapsed(), Duration::ZERO);
 }

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use beagle::store::{
-    Enqueued, JobId, JobState, JobStore, Outcome, Priority, StoreError, StoreLimits, Tried, Turn,
+    Claimed, Enqueued, JobId, JobState, JobStore, Outcome, Priority, StoreError, StoreLimits,
+    Tried, Turn,
 };
 
 use super::Lab;
+use super::entering::enter;
 use crate::fixture::{
     NEVER, PIXELS, accept, accept_many, called, claim_one, completion, die, failure, finish_one,
     job, keyed, limits, of, run_one, soon, state, view,
@@ -20,6 +22,7 @@ pub(crate) async fn a_closed_store_refuses_everything(lab: &dyn Lab) {
 
     let leases = [lease];
     refused(store.enqueue(job()).await);
+    refused(store.enqueue_and_start(job()).await);
     refused(soon(store.claim(1)).await);
     refused(store.start(&leases).await);
     refused(store.heartbeat(&leases).await);
@@ -88,6 +91,20 @@ pub(crate) async fn claimed_jobs_come_back_at_close_without_charge(lab: &dyn Lab
     assert!(again.iter().all(|job| job.attempts == 0), "{again:?}");
 }
 
+pub(crate) async fn entered_jobs_come_back_with_their_attempts(lab: &dyn Lab) {
+    let short = StoreLimits {
+        lease: crate::fixture::SHORT,
+        ..limits()
+    };
+    let store = lab.open(short.clone()).await;
+    let entered = enter(&*store, job()).await;
+
+    let store = reopen(lab, store, short).await;
+    let again = comes_again(&*store).await;
+    assert_eq!(again.lease.id, entered.lease.id);
+    assert_eq!((again.attempts, again.pixels), (1, entered.pixels));
+}
+
 pub(crate) async fn running_jobs_come_back_with_their_attempts(lab: &dyn Lab) {
     let short = StoreLimits {
         lease: crate::fixture::SHORT,
@@ -98,17 +115,7 @@ pub(crate) async fn running_jobs_come_back_with_their_attempts(lab: &dyn Lab) {
     let old = run_one(&*store).await;
 
     let store = reopen(lab, store, short).await;
-    // At once where nobody else can have it, after the lease where somebody might.
-    let again = soon(async {
-        loop {
-            store.tend().await.unwrap();
-            let claim = store.claim(1);
-            if let Ok(claimed) = tokio::time::timeout(crate::fixture::SHORT, claim).await {
-                return claimed.unwrap().remove(0);
-            }
-        }
-    })
-    .await;
+    let again = comes_again(&*store).await;
     assert_eq!((again.lease.id, again.attempts), (id, 1));
     let late = store.complete(&[completion(old, "too late")]).await;
     assert_eq!(late, Ok(vec![beagle::store::Completed::Stale]));
@@ -231,4 +238,19 @@ fn refused<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
         Err(StoreError::Unavailable(_)) => {}
         other => panic!("a closed store said {other:?}"),
     }
+}
+
+/// A job that ran when its process ended: there at once where nobody else can have it, after the
+/// lease where somebody might.
+async fn comes_again(store: &dyn JobStore) -> Claimed {
+    soon(async {
+        loop {
+            store.tend().await.unwrap();
+            let claim = store.claim(1);
+            if let Ok(claimed) = tokio::time::timeout(crate::fixture::SHORT, claim).await {
+                return claimed.unwrap().remove(0);
+            }
+        }
+    })
+    .await
 }
