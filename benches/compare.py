@@ -21,6 +21,7 @@ import platform
 import re
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -232,6 +233,9 @@ def main():
     parser.add_argument("--write", type=pathlib.Path, help="folder for inference.json, .md and .svg")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.write:
+        # Before a quarter of an hour of measuring, not after it.
+        options.write.mkdir(parents=True, exist_ok=True)
     cargo("bench", "--workspace", "--no-run", "--bench", "forward")
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -239,7 +243,10 @@ def main():
         subprocess.run([program(), "model", "export", "resnet50", str(file)], check=True)
         all = list(contenders(file, folder, options.threads))
         taking_part = [one for one in all if options.only in (None, one[1])]
-        rounds = [[measure() for _, _, measure in taking_part] for _ in range(options.rounds)]
+        rounds = []
+        for number in range(options.rounds):
+            print(f"round {number + 1} of {options.rounds}", file=sys.stderr)
+            rounds.append([measure() for _, _, measure in taking_part])
     rows = []
     for place, (name, precision, _) in enumerate(taking_part):
         rates = {str(b): round(statistics.median(one[place][b] for one in rounds), 2) for b in BATCHES}
@@ -254,11 +261,11 @@ def main():
     }
     result = {**about, "rows": rows}
     said = f"{about['processor']}, {options.threads} threads, medians of {options.rounds} rounds, {about['date']}; {versions}"
+    print(json.dumps(result) if options.json else f"{said}\n\n{table(rows)}", flush=True)
     if options.write:
         (options.write / "inference.json").write_text(json.dumps(result, indent=1) + "\n")
         (options.write / "inference.md").write_text(f"{said}\n\n{table(rows)}\n")
         draw(rows, options.write / "inference.svg")
-    print(json.dumps(result) if options.json else f"{said}\n\n{table(rows)}")
 
 
 if __name__ == "__main__":
