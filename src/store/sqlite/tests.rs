@@ -19,7 +19,22 @@ struct Lab {
 
 impl Lab {
     fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap())
+    }
+
+    /// Over a file that was made with pages of so many bytes.
+    fn of_pages(bytes: i64) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let mut conn = rusqlite::Connection::open(folder.path().join("queue.db")).unwrap();
+        conn.pragma_update(None, "page_size", bytes).unwrap();
+        let vacuum = conn.pragma_update(None, "auto_vacuum", "INCREMENTAL");
+        vacuum.unwrap();
+        schema::migrate(&mut conn, MIGRATIONS).unwrap();
+        drop(conn);
+        Self::at(folder)
+    }
+
+    fn at(folder: TempDir) -> Self {
         let path = folder.path().join("queue.db");
         let limits = StoreLimits::default();
         let store = SqliteStore::open(&path, limits, Synchronous::Normal).unwrap();
@@ -257,39 +272,38 @@ async fn a_job_whose_pixels_are_missing_does_not_block_the_others() {
 }
 
 #[tokio::test]
-async fn pixels_go_with_their_job_and_the_file_shrinks() {
-    let lab = Lab::new();
-    for _ in 0..20 {
-        lab.store.enqueue(job(100_000)).await.unwrap();
+async fn pixels_go_with_their_job_and_the_file_shrinks_to_so_many_bytes() {
+    const SPARE: i64 = 500_000;
+    // Older files have larger pages.
+    for page in [4096, 16384] {
+        let lab = Lab::of_pages(page);
+        for _ in 0..20 {
+            lab.store.enqueue(job(100_000)).await.unwrap();
+        }
+        let before = number(&lab.store, "PRAGMA page_count").await;
+        for job in lab.store.list(None, 100).await.unwrap() {
+            lab.store.cancel(job.id).await.unwrap();
+        }
+        assert_eq!(number(&lab.store, "SELECT count(*) FROM pixels").await, 0);
+        // Pages stay for the next jobs, up to a limit.
+        lab.store.tend().await.unwrap();
+        assert_eq!(number(&lab.store, "PRAGMA page_count").await, before);
+        let give_back = lab.store.call(|session| Ok(session.give_back(SPARE)?));
+        give_back.await.unwrap();
+        assert_eq!(number(&lab.store, "PRAGMA page_size").await, page);
+        let free = number(&lab.store, "PRAGMA freelist_count").await;
+        assert_eq!(free, SPARE / page);
+        let after = number(&lab.store, "PRAGMA page_count").await;
+        assert!(after < before / 2, "{before} pages, then {after}");
     }
-    let before = pages(&lab.store).await;
-    for job in lab.store.list(None, 100).await.unwrap() {
-        lab.store.cancel(job.id).await.unwrap();
-    }
-    let rows = lab.store.call(|session| {
-        let sql = "SELECT count(*) FROM pixels";
-        Ok(session
-            .conn
-            .query_row(sql, [], |row| row.get::<_, i64>(0))?)
-    });
-    assert_eq!(rows.await, Ok(0));
-    // Pages stay for the next jobs, up to a limit.
-    lab.store.tend().await.unwrap();
-    assert_eq!(pages(&lab.store).await, before);
-    let give_back = lab.store.call(|session| Ok(session.give_back(10)?));
-    give_back.await.unwrap();
-    let after = pages(&lab.store).await;
-    assert!(after < before / 4, "{before} pages, then {after}");
 }
 
-async fn pages(store: &SqliteStore) -> i64 {
-    let pages = store.call(|session| {
-        let sql = "PRAGMA page_count";
-        Ok(session
-            .conn
-            .query_row(sql, [], |row| row.get::<_, i64>(0))?)
+async fn number(store: &SqliteStore, sql: &'static str) -> i64 {
+    let number = store.call(move |session| {
+        let row = session.conn.query_row(sql, [], |row| row.get::<_, i64>(0));
+        Ok(row?)
     });
-    pages.await.unwrap()
+    number.await.unwrap()
 }
 
 #[tokio::test]
