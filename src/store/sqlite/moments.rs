@@ -224,6 +224,7 @@ fn every_search_by_state_or_time_has_an_index() {
     let bench = Bench::new();
     for search in [
         "SELECT seq FROM job WHERE state = 0 AND lease IS NULL AND priority = 1 ORDER BY seq LIMIT 8",
+        "SELECT 1 FROM job INDEXED BY job_ready WHERE state = 0 AND lease IS NULL LIMIT 1",
         "SELECT seq FROM job WHERE state = 0 AND deadline <= 7",
         "SELECT min(created) FROM job WHERE state < 2",
         "SELECT seq FROM job WHERE lease <= 7",

@@ -94,7 +94,9 @@ impl Session<'_> {
 
     /// Whether a job waits that nobody has claimed.
     fn any_ready(&self) -> rusqlite::Result<bool> {
-        let sql = "SELECT 1 FROM job WHERE state = 0 AND lease IS NULL LIMIT 1";
+        // Else SQLite looks through the deadlines of those that are claimed as well.
+        let sql =
+            "SELECT 1 FROM job INDEXED BY job_ready WHERE state = 0 AND lease IS NULL LIMIT 1";
         self.prepare(sql)?.exists([])
     }
 
