@@ -1,6 +1,6 @@
 //! The innermost loops, for each level and precision.
 //!
-//! [`tile()`] is written once over [`Arithmetic`], what a level does with the elements of one
+//! [`tile`] is written once over [`Arithmetic`], what a level does with the elements of one
 //! precision; a level's file says what its vectors are and makes a [`Kernels`] table of it. The files
 //! here are those of f32.
 //! Must not know: plans, layers, threads.
@@ -16,6 +16,7 @@ mod points;
 mod stored;
 mod winograd;
 mod tables;
+mod tile;
 mod choose;
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -65,6 +66,15 @@ pub(crate) struct Tile {
     /// What is read next: a hint at this address, then at ones so much further on, one a group.
     pub(crate) ahead: *const u8,
     pub(crate) ahead_step: usize,
+    /// Where the tile after this one begins, for hints.
+    pub(crate) next: Next,
+}
+
+/// Where a tile writes and what it adds; its steps are those of the tile before.
+#[derive(Clone, Copy)]
+pub(crate) struct Next {
+    pub(crate) output: [*const u8; 2],
+    pub(crate) residual: [*const u8; 2],
 }
 
 /// How a sum becomes a byte in whole numbers alone, for kernels from bytes to bytes.
@@ -209,191 +219,4 @@ pub(crate) trait Arithmetic {
     fn read_soon(at: *const u8);
     /// The same for later: the line comes no nearer than the second-level cache.
     fn read_later(at: *const u8);
-}
-
-/// Repeats a block for each index below a constant, at most 2 or 7. The compiler keeps sums in
-/// registers only where every index is a constant, and it does not unroll long loops by itself.
-macro_rules! each {
-    ($index:ident < $count:ident of 2 $body:block) => {
-        each!(@ $index $count $body 0 1)
-    };
-    ($index:ident < $count:ident of 7 $body:block) => {
-        each!(@ $index $count $body 0 1 2 3 4 5 6)
-    };
-    ($index:ident < $count:ident of 7 halved $body:block) => {{
-        let pairs = $count.div_ceil(2);
-        each!($index < pairs of 7 $body)
-    }};
-    (@ $index:ident $count:ident $body:block $($number:literal)*) => {{
-        $(if $number < $count {
-            let $index = $number;
-            $body
-        })*
-    }};
-}
-
-/// The tile kernel, see [`Tile`].
-///
-/// # Safety
-/// As [`TileKernel`]; to be inlined into a function that has the level's instructions.
-#[inline(always)]
-unsafe fn tile<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const VECTORS: usize>(
-    tile: &Tile,
-) {
-    // SAFETY: the caller's promise covers every address; only hints go beyond it.
-    unsafe {
-        // The lines that the store needs come from far; the reduction hides the way.
-        let has_residual = !tile.residual[0].is_null();
-        for strip in 0..STRIPS {
-            for pixel in 0..PIXELS {
-                let output = tile.output[strip].wrapping_add(pixel * tile.output_step);
-                lines(output, VECTORS * A::LANES * A::OUTPUT, A::write_soon);
-                if has_residual {
-                    let residual = tile.residual[strip].wrapping_add(pixel * tile.residual_step);
-                    lines(residual, VECTORS * A::LANES * A::SIZE, A::read_soon);
-                }
-            }
-        }
-        let sums = reduce::<A, STRIPS, PIXELS, VECTORS>(tile);
-        if A::WHOLE && !tile.requantize.shift.is_null() {
-            let count = STRIPS * PIXELS;
-            macro_rules! store {
-                ($residual:literal) => {
-                    each!(pair < count of 7 halved {
-                        // The last of an odd number is written twice.
-                        let places = [2 * pair, (2 * pair + 1).min(count - 1)];
-                        let [a, b] = places.map(|place| (place / PIXELS, place % PIXELS));
-                        let residual = |(strip, pixel): (usize, usize)| {
-                            tile.residual[strip].wrapping_add(pixel * tile.residual_step)
-                        };
-                        let output = |(strip, pixel): (usize, usize)| {
-                            tile.output[strip].wrapping_add(pixel * tile.output_step)
-                        };
-                        A::requantize::<VECTORS, $residual>(
-                            [sums[a.0][a.1], sums[b.0][b.1]],
-                            [residual(a), residual(b)],
-                            [output(a), output(b)],
-                            &tile.requantize,
-                        );
-                    })
-                };
-            }
-            if has_residual {
-                store!(true);
-            } else {
-                store!(false);
-            }
-            return;
-        }
-        // One value at a time from sum to memory, and no choice within: what is held, spills.
-        macro_rules! store {
-            ($value:ident $(, $residual:ident)? $(; $silu:block)?) => {
-                each!(vector < VECTORS of 2 {
-                    let channel = vector * A::LANES;
-                    let (scale, bias) = (tile.scale.add(channel), tile.bias.add(channel));
-                    each!(strip < STRIPS of 2 { each!(pixel < PIXELS of 7 {
-                        let $value = A::real(sums[strip][pixel][vector], scale, bias);
-                        $(let at = pixel * tile.residual_step + channel * A::SIZE;
-                        let $residual = tile.residual[strip].add(at);
-                        let $value = A::add_residual($value, $residual, tile.residual_scale);)?
-                        $(let $value = $silu;)?
-                        let at = pixel * tile.output_step + channel * A::OUTPUT;
-                        A::write(A::clamp($value, &tile.rule), tile.output[strip].add(at));
-                    }) });
-                })
-            };
-        }
-        match (has_residual, tile.rule.silu) {
-            (false, false) => store!(value),
-            (true, false) => store!(value, residual),
-            (false, true) => store!(value; { A::silu(value, &tile.rule) }),
-            (true, true) => store!(value, residual; { A::silu(value, &tile.rule) }),
-        }
-    }
-}
-
-/// The sums of a tile.
-///
-/// # Safety
-/// As [`tile()`].
-#[inline(always)]
-unsafe fn reduce<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const VECTORS: usize>(
-    tile: &Tile,
-) -> [[[A::Sum; VECTORS]; PIXELS]; STRIPS] {
-    // SAFETY: the caller's promise covers every address.
-    unsafe {
-        let mut first = [A::zero(); VECTORS];
-        each!(vector < VECTORS of 2 {
-            first[vector] = A::start(tile.requantize.start.wrapping_add(vector * A::LANES));
-        });
-        let mut sums = [[first; PIXELS]; STRIPS];
-        let step = tile.input_step;
-        let (mut weights, mut ahead) = (tile.weights, tile.ahead);
-        for segment in 0..tile.segments {
-            let offset = *tile.offsets.add(segment);
-            let mut input = tile.input.map(|start| start.wrapping_add(offset));
-            for _ in 0..tile.run {
-                let mut columns = [A::weights(weights); VECTORS];
-                each!(vector < VECTORS of 2 {
-                    columns[vector] = A::weights(weights.add(vector * A::LANES * A::WEIGHT));
-                });
-                each!(strip < STRIPS of 2 { each!(pixel < PIXELS of 7 {
-                    let number = A::broadcast(input[strip].wrapping_add(pixel * step));
-                    each!(vector < VECTORS of 2 {
-                        let sum = &mut sums[strip][pixel][vector];
-                        *sum = A::multiply_add(*sum, number, columns[vector]);
-                    });
-                }) });
-                weights = weights.wrapping_add(VECTORS * A::LANES * A::WEIGHT);
-                input = input.map(|input| input.wrapping_add(4));
-                A::read_later(ahead);
-                ahead = ahead.wrapping_add(tile.ahead_step);
-            }
-        }
-        sums
-    }
-}
-
-/// Multiplies and adds numbers that are at hand, in the order of a tile; returns the operations done.
-///
-/// # Safety
-/// To be inlined into a function that has the level's instructions.
-#[inline(always)]
-unsafe fn peak<A: Arithmetic, const STRIPS: usize, const PIXELS: usize, const VECTORS: usize>(
-    rounds: usize,
-) -> usize {
-    let numbers = [1_u8; 128];
-    // SAFETY: the caller's promise; 64 bytes are as many as any vector takes, and no tile has more than 14
-    // pixels.
-    unsafe {
-        // Nobody knows where they are, so nobody knows that they are the same. Sums and weights are held in
-        // registers only if their own places are nobody's business.
-        let start = std::hint::black_box(numbers.as_ptr());
-        let mut weights = [A::weights(start); VECTORS];
-        each!(vector < VECTORS of 2 {
-            weights[vector] = A::weights(start.wrapping_add(vector * 64));
-        });
-        let mut sums = [[[A::zero(); VECTORS]; PIXELS]; STRIPS];
-        for _ in 0..rounds {
-            // Read anew: of products that stay the same only the sums would be left to do.
-            let inputs = std::hint::black_box(numbers.as_ptr());
-            each!(strip < STRIPS of 2 { each!(pixel < PIXELS of 7 {
-                let number = A::broadcast(inputs.wrapping_add((strip * PIXELS + pixel) * 4));
-                each!(vector < VECTORS of 2 {
-                    let sum = &mut sums[strip][pixel][vector];
-                    *sum = A::multiply_add(*sum, number, weights[vector]);
-                });
-            }) });
-        }
-        std::hint::black_box(sums);
-    }
-    rounds * STRIPS * PIXELS * VECTORS * A::LANES * (4 / A::SIZE) * 2
-}
-
-/// Calls `hint` for each cache line of `bytes` bytes.
-#[inline(always)]
-fn lines(start: *const u8, bytes: usize, hint: fn(*const u8)) {
-    for line in 0..bytes.div_ceil(64) {
-        hint(start.wrapping_add(line * 64));
-    }
 }

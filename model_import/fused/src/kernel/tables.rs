@@ -31,14 +31,14 @@ macro_rules! kernels {
             kernels!(@function $enable
                 fn tile[const STRIPS: usize, const PIXELS: usize, const VECTORS: usize](call: &Tile) {
                     // SAFETY: the caller's promise.
-                    unsafe { crate::kernel::tile::<$arithmetic, STRIPS, PIXELS, VECTORS>(call) }
+                    unsafe { crate::kernel::tile::tile::<$arithmetic, STRIPS, PIXELS, VECTORS>(call) }
                 }
             );
             kernels!(@function $enable
                 fn peak[](rounds: usize) -> usize {
                     // SAFETY: the caller's promise.
                     unsafe {
-                        crate::kernel::peak::<
+                        crate::kernel::tile::peak::<
                             $arithmetic,
                             { $most.0 },
                             { $most.1 },

@@ -9,7 +9,7 @@ use crate::ahead::{Ahead, Soon};
 use crate::blocking::Blocking;
 use crate::convolution::{Layouts, Tile, Tiling, Walk};
 use crate::element::Format;
-use crate::kernel::{self, Kernels, WIDEST};
+use crate::kernel::{self, Kernels, Next, WIDEST};
 use crate::numbers::Numbers;
 use crate::pack::{Order, Panel, Panels};
 use crate::plan::Convolution;
@@ -175,73 +175,101 @@ impl Step for Dense {
         let (following, part) = blocking.following(chunk, &soon.share);
         let ahead = following.map_or(soon.next, |chunk| self.reads(images.count, chunk));
         let ahead = ahead.part(part);
-        let count = tiles.len();
-        for (done, index) in tiles.enumerate() {
-            let tile = &list[index % list.len()];
-            let ahead = ahead.part([done, count]);
+        let count = tiles.len() * panels.len();
+        let calls = tiles.flat_map(|index| {
+            let (image, tile) = (index / list.len(), &list[index % list.len()]);
+            let places = move |panel| self.places(tile, panel, (images, image), memory);
+            panels.iter().map(move |panel| (tile, panel, places(panel)))
+        });
+        let mut calls = calls.enumerate().peekable();
+        while let Some((index, (tile, panel, places))) = calls.next() {
+            let next = calls.peek().map_or(places, |&(_, (_, _, places))| places);
+            let ahead = ahead.part([index, count]);
             // SAFETY: the tile is one of the list, for image 0 or, where the list is by image, for
             // each image in turn. No two chunks share both tile and panel.
-            unsafe { self.tile(tile, panels, (images, index / list.len()), memory, ahead) };
+            unsafe { self.tile(tile, panel, places, ahead, next.next()) };
+        }
+    }
+}
+
+/// Where a tile reads and writes for a panel.
+#[derive(Clone, Copy)]
+struct Places {
+    input: [*const u8; 2],
+    output: [*mut u8; 2],
+    residual: [*const u8; 2],
+}
+
+impl Places {
+    fn next(self) -> Next {
+        Next {
+            output: self.output.map(<*mut u8>::cast_const),
+            residual: self.residual,
         }
     }
 }
 
 impl Dense {
-    /// Computes one tile for some panels.
-    ///
-    /// # Safety
-    /// As [`Step::run`]; no other thread has this tile and one of these panels.
-    unsafe fn tile(
+    fn places(
         &self,
         tile: &Tile,
-        panels: &[Panel],
+        panel: &Panel,
         (images, image): (Images, usize),
         memory: *mut u8,
-        ahead: Ahead,
-    ) {
+    ) -> Places {
         let start = |value: &Value| memory.wrapping_add(value.offset(images, image));
         let (input, output) = (start(&self.input), start(&self.output));
         let residual = self.residual.as_ref().map(start);
+        let channel = panel.channel * self.output.layout.size;
+        let of_residual = panel.channel * self.input.layout.size;
+        Places {
+            input: tile
+                .input
+                .map(|offset| input.wrapping_add(offset).cast_const()),
+            output: tile
+                .output
+                .map(|offset| output.wrapping_add(offset + channel)),
+            residual: tile.residual.map(|offset| {
+                residual.map_or(std::ptr::null(), |start| {
+                    start.wrapping_add(offset + of_residual).cast_const()
+                })
+            }),
+        }
+    }
+
+    /// Computes one tile for a panel.
+    ///
+    /// # Safety
+    /// As [`Step::run`]; no other thread has this tile and this panel, whose places these are.
+    unsafe fn tile(&self, tile: &Tile, panel: &Panel, places: Places, ahead: Ahead, next: Next) {
         let numbers = &self.numbers;
         let weights = numbers.panels.weights.start();
-        for (index, panel) in panels.iter().enumerate() {
-            let start = weights.wrapping_add(panel.start).cast_const();
-            let ahead = ahead.part([index, panels.len()]);
-            let (ahead, ahead_step) = ahead.walk(self.offsets.len() * self.run, start);
-            let channel = panel.channel * self.output.layout.size;
-            let of_residual = panel.channel * self.input.layout.size;
-            let call = kernel::Tile {
-                input: tile
-                    .input
-                    .map(|offset| input.wrapping_add(offset).cast_const()),
-                output: tile
-                    .output
-                    .map(|offset| output.wrapping_add(offset + channel)),
-                residual: tile.residual.map(|offset| {
-                    residual.map_or(std::ptr::null(), |start| {
-                        start.wrapping_add(offset + of_residual).cast_const()
-                    })
-                }),
-                input_step: self.step,
-                output_step: self.output.layout.pixel(),
-                residual_step: self.residual.map_or(0, |value| value.layout.pixel()),
-                offsets: self.offsets.as_ptr(),
-                segments: self.offsets.len(),
-                run: self.run,
-                weights: start,
-                bias: numbers.bias[panel.channel..].as_ptr(),
-                scale: numbers.scale[panel.channel..].as_ptr(),
-                residual_scale: numbers.residual_scale,
-                rule: numbers.rule,
-                requantize: numbers.requantize(panel),
-                ahead,
-                ahead_step,
-            };
-            let kernel = (self.kernels.tile)(tile.strips, tile.pixels, panel.channels);
-            // SAFETY: `check` has shown that the tile stays in its values, which `memory` reaches
-            // over; a panel's weights, bias and scale are as long as its channels need; the
-            // engine chose kernels that the processor has.
-            unsafe { kernel(&call) };
-        }
+        let start = weights.wrapping_add(panel.start).cast_const();
+        let (ahead, ahead_step) = ahead.walk(self.offsets.len() * self.run, start);
+        let call = kernel::Tile {
+            input: places.input,
+            output: places.output,
+            residual: places.residual,
+            input_step: self.step,
+            output_step: self.output.layout.pixel(),
+            residual_step: self.residual.map_or(0, |value| value.layout.pixel()),
+            offsets: self.offsets.as_ptr(),
+            segments: self.offsets.len(),
+            run: self.run,
+            weights: start,
+            bias: numbers.bias[panel.channel..].as_ptr(),
+            scale: numbers.scale[panel.channel..].as_ptr(),
+            residual_scale: numbers.residual_scale,
+            rule: numbers.rule,
+            requantize: numbers.requantize(panel),
+            ahead,
+            ahead_step,
+            next,
+        };
+        let kernel = (self.kernels.tile)(tile.strips, tile.pixels, panel.channels);
+        // SAFETY: `check` has shown that the tile stays in its values, which `memory` reaches
+        // over; a panel's weights, bias and scale are as long as its channels need; the
+        // engine chose kernels that the processor has.
+        unsafe { kernel(&call) };
     }
 }

@@ -12,7 +12,7 @@ use super::{Images, Parts, Step, Value};
 use crate::ahead::{Ahead, Soon};
 use crate::blocking::Blocking;
 use crate::element::Rule;
-use crate::kernel::{self, Gather, Image, Kernels, Requantize, Scatter, Transforms, WIDEST};
+use crate::kernel::{self, Gather, Image, Kernels, Next, Requantize, Scatter, Transforms, WIDEST};
 use crate::layout::CHANNELS;
 use crate::memory::LINE;
 use crate::pack::{Panel, Panels};
@@ -310,10 +310,11 @@ impl Transformed {
                     let ahead = ahead.part([index, calls.len()]);
                     let (ahead, ahead_step) = ahead.walk(run, weights.start);
                     let squares = call.first.map(|square| having.start - block.start + square);
+                    let output =
+                        squares.map(|square| products.at(point, square).wrapping_add(channel));
                     let tile = kernel::Tile {
                         input: squares.map(|square| inputs.at(point, square).cast_const()),
-                        output: squares
-                            .map(|square| products.at(point, square).wrapping_add(channel)),
+                        output,
                         residual: [std::ptr::null(); 2],
                         input_step: inputs.pitch,
                         output_step: products.pitch,
@@ -329,6 +330,10 @@ impl Transformed {
                         requantize: Requantize::NONE,
                         ahead,
                         ahead_step,
+                        next: Next {
+                            output: output.map(<*mut u8>::cast_const),
+                            residual: [std::ptr::null(); 2],
+                        },
                     };
                     let kernel = (self.kernels.tile)(call.strips, call.pixels, panel.channels);
                     // SAFETY: a call's squares are in the block, which the caller promises
