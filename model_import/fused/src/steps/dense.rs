@@ -175,7 +175,9 @@ impl Step for Dense {
         let (following, part) = blocking.following(chunk, &soon.share);
         let ahead = following.map_or(soon.next, |chunk| self.reads(images.count, chunk));
         let ahead = ahead.part(part);
-        let count = tiles.len() * panels.len();
+        let groups = self.offsets.len() * self.run;
+        let near = self.numbers.panels.weights.start();
+        let (start, step) = ahead.walk(tiles.len() * panels.len() * groups, near);
         let calls = tiles.flat_map(|index| {
             let (image, tile) = (index / list.len(), &list[index % list.len()]);
             let places = move |panel| self.places(tile, panel, (images, image), memory);
@@ -184,7 +186,7 @@ impl Step for Dense {
         let mut calls = calls.enumerate().peekable();
         while let Some((index, (tile, panel, places))) = calls.next() {
             let next = calls.peek().map_or(places, |&(_, (_, _, places))| places);
-            let ahead = ahead.part([index, count]);
+            let ahead = (start.wrapping_add(index * groups * step), step);
             // SAFETY: the tile is one of the list, for image 0 or, where the list is by image, for
             // each image in turn. No two chunks share both tile and panel.
             unsafe { self.tile(tile, panel, places, ahead, next.next()) };
@@ -241,11 +243,17 @@ impl Dense {
     ///
     /// # Safety
     /// As [`Step::run`]; no other thread has this tile and this panel, whose places these are.
-    unsafe fn tile(&self, tile: &Tile, panel: &Panel, places: Places, ahead: Ahead, next: Next) {
+    unsafe fn tile(
+        &self,
+        tile: &Tile,
+        panel: &Panel,
+        places: Places,
+        (ahead, ahead_step): (*const u8, usize),
+        next: Next,
+    ) {
         let numbers = &self.numbers;
         let weights = numbers.panels.weights.start();
         let start = weights.wrapping_add(panel.start).cast_const();
-        let (ahead, ahead_step) = ahead.walk(self.offsets.len() * self.run, start);
         let call = kernel::Tile {
             input: places.input,
             output: places.output,

@@ -306,9 +306,8 @@ impl Transformed {
                 let ahead = ahead.map_or(own, |ahead| ahead.part([number, panels.len()]));
                 let [scale, bias] = self.points.of(point, panel);
                 let channel = (panel.channel - first) * size_of::<f32>();
-                for (index, call) in calls.iter().enumerate() {
-                    let ahead = ahead.part([index, calls.len()]);
-                    let (ahead, ahead_step) = ahead.walk(run, weights.start);
+                let (mut ahead, ahead_step) = ahead.walk(run * calls.len(), weights.start);
+                for call in calls {
                     let squares = call.first.map(|square| having.start - block.start + square);
                     let output =
                         squares.map(|square| products.at(point, square).wrapping_add(channel));
@@ -340,6 +339,7 @@ impl Transformed {
                     // is in the planes; a panel has weights for every point and `depth` channels, and no
                     // more channels than bias and scale; the engine chose kernels that the processor has.
                     unsafe { kernel(&tile) };
+                    ahead = ahead.wrapping_add(run * ahead_step);
                 }
             }
         }
