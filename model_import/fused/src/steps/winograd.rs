@@ -295,6 +295,9 @@ impl Transformed {
         let first = panels[0].channel;
         for point in 0..points {
             let having = squares.having([point / side, point % side], block);
+            if having.is_empty() {
+                continue;
+            }
             let calls = &self.calls[having.len()];
             let ahead = ahead.map(|ahead| ahead.part([point, points]));
             for (number, panel) in panels.iter().enumerate() {
