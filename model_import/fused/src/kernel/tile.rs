@@ -29,7 +29,7 @@ macro_rules! each {
 /// The tile kernel, see [`Tile`].
 ///
 /// # Safety
-/// As [`TileKernel`]; to be inlined into a function that has the level's instructions.
+/// As [`TileKernel`](super::TileKernel); to be inlined into a function that has the level's instructions.
 #[inline(always)]
 pub(super) unsafe fn tile<
     A: Arithmetic,
@@ -100,13 +100,14 @@ pub(super) unsafe fn tile<
     }
 }
 
-/// Groups of a reduction between hints: in a loop of fewer it is the loop that takes time.
+/// Groups of a reduction between hints. 1, 4 and 8 are as quick on a Zen 4; on an Emerald Rapids a loop around the
+/// groups once took time, so they are not few.
 const PAUSE: usize = 4;
 
 /// The sums of a tile.
 ///
 /// The lines that the next tile's stores need come from far: hints at them are spread over the groups, a
-/// pixel at a time. All at once, they would take every place there is for lines on their way, and the
+/// pixel or some at a time. All at once, they would take every place there is for lines on their way, and the
 /// weights, which come from near, would wait behind them.
 ///
 /// # Safety
